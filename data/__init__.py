@@ -1,0 +1,1 @@
+"""Data sets: one file each, a function that returns a Dataset."""

@@ -1,0 +1,1 @@
+"""How a function of parameters is evaluated."""

@@ -1,0 +1,88 @@
+"""Part files: finished chunks of long work, kept until the whole result is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from landscape.result import replaced
+
+
+class Parts:
+    """A folder ``OUT.parts/`` of finished chunks beside the result that they will become.
+
+    HDF5 written in place is damaged by a kill even when flushed; a small file that appears whole, by one
+    rename, is not. Leftovers of a kill (temporary files) are ignored and swept.
+
+    Parameters
+    ----------
+    path : path of the result
+    identity : dict
+        What the work is (JSON). Parts with another identity are never mixed in.
+    plan : callable () -> dict
+        How the work is cut and computed (JSON); asked for once and kept, so that a resumed run repeats the
+        arithmetic of the first one bit for bit.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds parts of another identity.
+    OSError
+        If the folder cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike, identity: dict, plan: Callable[[], dict]) -> None:
+        self.folder = Path(f"{path}.parts")
+        manifest = self.folder / "manifest.json"
+        identity = json.loads(json.dumps(identity, sort_keys=True))
+        if manifest.is_file():
+            found = json.loads(manifest.read_text())
+            if found["identity"] != identity:
+                raise ValueError(
+                    f"{self.folder}: expected parts of this very run, got parts of another one "
+                    f"({_difference(found['identity'], identity)}): finish it, remove the folder, or pass --force."
+                )
+            self.plan = found["plan"]
+        else:
+            self.plan = json.loads(json.dumps(plan()))
+            with replaced(manifest) as part:
+                Path(part).write_text(json.dumps({"identity": identity, "plan": self.plan}, sort_keys=True))
+        for leftover in self.folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+
+    def done(self) -> set[int]:
+        """Indices of the finished chunks."""
+        found = (re.fullmatch(r"part-(\d+)\.npz", path.name) for path in self.folder.iterdir())
+        return {int(match[1]) for match in found if match}
+
+    def write(self, index: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep the arrays of one chunk, whole or not at all."""
+        with replaced(self._file(index)) as part, open(part, "wb") as file:
+            np.savez(file, **arrays)
+
+    def read(self, index: int) -> dict[str, np.ndarray]:
+        """Return the arrays of one finished chunk."""
+        try:
+            with np.load(self._file(index), allow_pickle=False) as archive:
+                return dict(archive)
+        except (ValueError, zipfile.BadZipFile) as error:
+            raise OSError(f"{self._file(index)}: expected a part file, got a damaged one: remove it.") from error
+
+    def remove(self) -> None:
+        """Delete the folder, once the result stands."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, index: int) -> Path:
+        return self.folder / f"part-{index:06d}.npz"
+
+
+def _difference(there: dict, here: dict) -> str:
+    keys = sorted(k for k in there.keys() | here.keys() if there.get(k) != here.get(k))
+    return ", ".join(f"{k}: {there.get(k)!r} there, {here.get(k)!r} here" for k in keys[:3])

@@ -1,0 +1,1 @@
+"""Probes: functions from an objective to a result, one file each."""

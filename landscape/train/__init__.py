@@ -1,0 +1,1 @@
+"""The bundled trainer: makes the models that are compared."""
