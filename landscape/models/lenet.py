@@ -9,9 +9,7 @@ KERNEL = 5
 SMALLEST = 4  # pixels a side that two poolings leave something of
 
 
-def lenet(
-    *, activation: str = "relu", classes: int = 10, shape: tuple[int, ...] = (3, 32, 32)
-) -> nn.Sequential:
+def lenet(*, activation: str = "relu", classes: int = 10, shape: tuple[int, ...] = (3, 32, 32)) -> nn.Sequential:
     """Build LeNet-5: two 5 x 5 convolutions with average pooling, then layers of 120 and 84 units.
 
     Sides below 32 pixels are padded by two before the first convolution, as the paper pads MNIST from 28 to 32; where
@@ -41,9 +39,9 @@ def lenet(
     LeCun, Bottou, Bengio and Haffner (1998), Gradient-based learning applied to document recognition, Proc. IEEE 86.
     """
     _expect.positive(classes=classes)
-    channels, *sides = _expect.image(shape, smallest=SMALLEST)
-    first, sides = fitted(sides, enough=32)
-    second, sides = fitted(sides, enough=8)
+    channels, height, width = _expect.image(shape, smallest=SMALLEST)
+    first, height, width = fitted(height, width, enough=32)
+    second, height, width = fitted(height, width, enough=8)
     return nn.Sequential(
         nn.Conv2d(channels, 6, KERNEL, padding=first),
         named(activation),
@@ -52,7 +50,7 @@ def lenet(
         named(activation),
         nn.AvgPool2d(2),
         nn.Flatten(),
-        nn.Linear(16 * sides[0] * sides[1], 120),
+        nn.Linear(16 * height * width, 120),
         named(activation),
         nn.Linear(120, 84),
         named(activation),
@@ -60,14 +58,20 @@ def lenet(
     )
 
 
-def fitted(sides: list[int], *, enough: int) -> tuple[tuple[int, ...], list[int]]:
-    """Return the padding of a convolution for each side, and the sides after it and its pooling.
+def fitted(height: int, width: int, *, enough: int) -> tuple[tuple[int, int], int, int]:
+    """Return the padding (vertical, horizontal) of a convolution, and the height and width after its pooling.
 
     Parameters
     ----------
-    sides : list of int, pixels
+    height, width : int, pixels
+        Size before the convolution.
     enough : int, pixels
         Sides of at least this many pixels go without padding.
     """
-    padding = tuple(0 if side >= enough else KERNEL // 2 for side in sides)
-    return padding, [(side + 2 * pad - KERNEL + 1) // 2 for side, pad in zip(sides, padding, strict=True)]
+    vertical, horizontal = (0 if side >= enough else KERNEL // 2 for side in (height, width))
+    return (vertical, horizontal), pooled(height, vertical), pooled(width, horizontal)
+
+
+def pooled(side: int, padding: int) -> int:
+    """Return what a convolution and a pooling by two leave of a side, all in pixels."""
+    return (side + 2 * padding - KERNEL + 1) // 2

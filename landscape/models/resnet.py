@@ -58,9 +58,7 @@ def resnet(
     """
     _expect.positive(width=width, classes=classes)
     _expect.choice("shortcut", shortcut, ("A", "B", "none"))
-    network = ResNet(
-        _expect.blocks(depth, layers=6, extra=2), _expect.image(shape)[0], width, shortcut, norm, classes
-    )
+    network = ResNet(_expect.blocks(depth, layers=6, extra=2), _expect.image(shape)[0], width, shortcut, norm, classes)
     he(network)
     return network
 
@@ -116,9 +114,7 @@ def bridge(shortcut: str, inputs: int, outputs: int, stride: int, norm: str) -> 
         return nn.Identity()
     if shortcut == "A":
         return Subsample(outputs - inputs, stride)
-    return nn.Sequential(
-        convolution(inputs, outputs, kernel=1, stride=stride, norm=norm), normalization(norm, outputs)
-    )
+    return nn.Sequential(convolution(inputs, outputs, kernel=1, stride=stride, norm=norm), normalization(norm, outputs))
 
 
 class Subsample(nn.Module):

@@ -68,9 +68,7 @@ def divisors(height: int, width: int) -> list[int]:
 class VisionTransformer(nn.Module):
     """Patches, blocks, and a linear layer that reads the class token."""
 
-    def __init__(
-        self, depth: int, patch: int, width: int, heads: int, classes: int, channels: int, sides: list[int]
-    ):
+    def __init__(self, depth: int, patch: int, width: int, heads: int, classes: int, channels: int, sides: list[int]):
         super().__init__()
         self.patch, self.grid = patch, tuple(side // patch for side in sides)
         # Equal to a convolution of stride `patch`, but a matrix product stays fast when vmap stacks the parameters.
