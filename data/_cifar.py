@@ -1,5 +1,6 @@
 """The files of CIFAR-10 and CIFAR-100: python batches, binary batches, archives of either, or a .npz."""
 
+import gzip
 import pickle
 import tarfile
 import zlib
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -29,7 +31,7 @@ class Layout:
 
     name: str
     batches: dict[str, tuple[str, ...]]
-    label_key: bytes
+    label_key: str
     label_bytes: int  # in front of the pixels of a binary record; the last of them is the fine label
     folders: tuple[str, ...]
     archives: tuple[str, ...]
@@ -47,6 +49,7 @@ def cifar_dataset(layout: Layout, *, root, normalize, only) -> Dataset:
     Parameters
     ----------
     layout : Layout
+        Which of the two.
     root, normalize, only
         The knobs of the caller.
 
@@ -56,10 +59,14 @@ def cifar_dataset(layout: Layout, *, root, normalize, only) -> Dataset:
         Images (N, 3, 32, 32) uint8.
     """
     path, splits = place(layout.name, root), wanted(only)
-    pairs = _read(layout, path, splits, required=False)
-    if pairs is None:
-        archives = fetch(layout.name, path, [layout.remote], download=root is None)
-        pairs = _read(layout, archives[0], splits, required=True)
+    pairs = _read(layout, path, splits)
+    if not pairs and root is not None:
+        raise FileNotFoundError(
+            f"Expected batches, {' or '.join(layout.archives)}, or one .npz in root={path}, got none of them: correct "
+            f"root, put {layout.remote.url} there, or leave root out to download it."
+        )
+    if not pairs:
+        pairs = _read(layout, fetch(layout.name, path, [layout.remote], download=True)[0], splits)
     for inputs, _ in pairs.values():
         _require_shape(inputs, path)
     mean, std = normalization(normalize, layout.name)
@@ -75,8 +82,8 @@ def cifar_dataset(layout: Layout, *, root, normalize, only) -> Dataset:
     )
 
 
-def _read(layout: Layout, path: Path, splits: tuple[str, ...], required: bool) -> dict[str, Pair] | None:
-    """Read from a folder or a file; None if nothing there looks like this data set and it is not `required`."""
+def _read(layout: Layout, path: Path, splits: tuple[str, ...]) -> dict[str, Pair]:
+    """Read from a folder or a file; empty if nothing in the folder looks like this data set."""
     if path.is_file() and path.suffix == ".npz":
         return _from_npz(path, splits)
     if path.is_file():
@@ -87,9 +94,9 @@ def _read(layout: Layout, path: Path, splits: tuple[str, ...], required: bool) -
             return _from_batches(layout, files, splits, folder)
     archive = next((path / name for name in layout.archives if (path / name).is_file()), None)
     if archive is not None:
-        return _read(layout, archive, splits, required)
+        return _from_batches(layout, _from_archive(layout, archive, splits), splits, archive)
     npz = single_npz(path)
-    return _from_npz(npz, splits) if npz is not None else None
+    return _from_npz(npz, splits) if npz is not None else {}
 
 
 def _from_npz(path: Path, splits: tuple[str, ...]) -> dict[str, Pair]:
@@ -127,9 +134,10 @@ def _from_archive(layout: Layout, path: Path, splits: tuple[str, ...]) -> Batche
         with tarfile.open(path, "r|*") as archive:
             for member in archive:
                 name = Path(member.name).name
-                if name in names and member.isfile() and member.size <= MAX_BATCH:
-                    batches[name] = archive.extractfile(member).read()
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+                stream = archive.extractfile(member) if name in names and member.isfile() else None
+                if stream is not None and member.size <= MAX_BATCH:
+                    batches[name] = stream.read()
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(
             f"Expected a complete .tar.gz of {layout.name} in {path}, got a damaged one ({error}): fetch it again."
         ) from error
@@ -168,19 +176,24 @@ def _binary_batch(layout: Layout, content: bytes, where: Path) -> Pair:
 
 
 def _python_batch(layout: Layout, content: bytes, where: Path) -> Pair:
-    batch = _unpickle(content, where)
-    pixels, labels = (batch.get(key) for key in (b"data", layout.label_key)) if isinstance(batch, dict) else (None, 0)
+    pixels, labels = _fields(_unpickle(content, where), "data", layout.label_key)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (PIXELS,):
         raise ValueError(
-            f"Expected b'data' of bytes and shape (examples, {PIXELS}) in {where}, got something else: "
+            f"Expected 'data' of bytes and shape (examples, {PIXELS}) in {where}, got something else: "
             f"check that this is a batch of {layout.name}."
         )
     if not isinstance(labels, (list, np.ndarray)) or len(labels) != len(pixels):
         raise ValueError(
-            f"Expected {len(pixels)} labels under {layout.label_key} in {where}, got something else: "
+            f"Expected {len(pixels)} labels under {layout.label_key!r} in {where}, got something else: "
             f"check that this is a batch of {layout.name}."
         )
     return pixels.reshape(-1, *SHAPE), np.asarray(labels)
+
+
+def _fields(batch: object, *keys: str) -> list:
+    """Take values out of a batch; Python 2 wrote its keys as bytes, Python 3 as text."""
+    table = batch if isinstance(batch, dict) else {}
+    return [table.get(key, table.get(key.encode())) for key in keys]
 
 
 def _require_shape(inputs: np.ndarray, path: Path) -> None:
@@ -192,28 +205,41 @@ def _require_shape(inputs: np.ndarray, path: Path) -> None:
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """Stand in for `codecs.encode`, which pickles of protocol 2 use to write bytes as text."""
+    """Stand in for `codecs.encode`, by which pickles of protocol 2 write bytes as text."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"encoding {encoding!r}")
     return text.encode(encoding)
 
 
+def _blank(kind: object, shape: object, typecode: object) -> np.ndarray:
+    """Stand in for NumPy's `_reconstruct`: an empty array, which the pickle then fills by its state."""
+    return np.empty(0, np.uint8)
+
+
+def _from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple[int, ...], order: Literal["C", "F"]) -> np.ndarray:
+    """Stand in for NumPy's `_frombuffer`, which pickles of protocol 5 name."""
+    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
+
+
 class _ArraysOnly(pickle.Unpickler):
     """Unpickle containers, numbers, text and NumPy arrays; any other name in the pickle is refused.
 
-    A pickle can run any function that it can name, so it may name nothing but these.
+    A pickle runs any function that it can name. These names are all that an image batch needs,
+    and each stands for something that cannot do more than build an array.
     """
 
-    MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
+    ALLOWED = {
+        **{(f"numpy.{core}.multiarray", "_reconstruct"): _blank for core in ("core", "_core")},
+        **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+        ("numpy", "ndarray"): None,  # only ever an argument of _reconstruct
+        ("numpy", "dtype"): np.dtype,
+        ("_codecs", "encode"): _latin1,
+    }
 
     def find_class(self, module: str, name: str):
-        if module in self.MODULES and name == "_reconstruct":
-            return np._core.multiarray._reconstruct
-        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
-            return getattr(np, name)
-        if (module, name) == ("_codecs", "encode"):
-            return _latin1
-        raise pickle.UnpicklingError(f"the name {module}.{name}, which no image batch needs and which may run code")
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"the name {module}.{name}, which no image batch needs and which may run code")
+        return self.ALLOWED[module, name]
 
 
 def _unpickle(content: bytes, where: Path):

@@ -67,6 +67,7 @@ def fetch(name: str, folder: Path, remotes: Iterable[Remote], *, download: bool)
     folder : Path
         Made if needed.
     remotes : iterable of Remote
+        What must lie there in the end.
     download : bool
         False when the user named the folder: nothing is ever written into a folder of theirs.
 

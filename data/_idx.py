@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def read_idx(path: str | Path) -> np.ndarray:
             raise ValueError(_damaged(path, "a complete gzip file", f"a damaged one ({error})")) from error
 
 
-def _read(stream: BinaryIO, path: Path, available: int) -> np.ndarray:
+def _read(stream: IO[bytes] | gzip.GzipFile, path: Path, available: int) -> np.ndarray:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not 1 <= magic[3] <= 8:
         raise ValueError(_damaged(path, "an IDX file", f"one that begins with {magic.hex(' ') or 'nothing'}"))
@@ -71,7 +71,7 @@ def _read(stream: BinaryIO, path: Path, available: int) -> np.ndarray:
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
-def _exactly(stream: BinaryIO, size: int, path: Path) -> bytearray:
+def _exactly(stream: IO[bytes] | gzip.GzipFile, size: int, path: Path) -> bytearray:
     """Read `size` bytes and the end of the file, block by block: memory follows the bytes that really come."""
     content = bytearray()
     while block := stream.read(BLOCK):
@@ -101,6 +101,7 @@ def idx_dataset(
     checksums : dict
         ``{"train-images-idx3-ubyte.gz": "md5:...", ...}`` for the four files.
     classes : sequence of str
+        Class names.
     root, normalize, only
         The knobs of the caller.
 
@@ -111,11 +112,11 @@ def idx_dataset(
     """
     folder = place(name, root)
     names = {split: [f"{STEMS[split]}-{part}.gz" for part in PARTS] for split in wanted(only)}
-    found = {file: _find(folder, file) for files in names.values() for file in files}
-    missing = [Remote(file, address + file, checksums[file]) for file, path in found.items() if path is None]
-    for path in fetch(name, folder, missing, download=root is None):
-        found[path.name] = path
-    pairs = {split: tuple(read_idx(found[file]) for file in files) for split, files in names.items()}
+    found = {file: path for files in names.values() for file in files if (path := _find(folder, file))}
+    missing = [file for files in names.values() for file in files if file not in found]
+    remotes = [Remote(file, address + file, checksums[file]) for file in missing]
+    found |= zip(missing, fetch(name, folder, remotes, download=root is None), strict=True)
+    pairs = {split: (read_idx(found[images]), read_idx(found[labels])) for split, (images, labels) in names.items()}
     mean, std = normalization(normalize, name)
     arguments = {"root": str(folder), "normalize": normalize_argument(normalize), "only": only}
     return Dataset(

@@ -43,11 +43,9 @@ def read_npz(path: Path, layout: str = "auto") -> tuple[dict[str, Pair], tuple[s
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise ValueError("a single array")
             chosen = {split: _pair(archive.files, split) for split in SPLITS}
             arrays = {split: tuple(archive[key] for key in keys) for split, keys in chosen.items() if keys}
-            classes = tuple(str(name) for name in archive["classes"]) if "classes" in archive.files else ()
+            classes = tuple(archive["classes"].astype(str).ravel().tolist()) if "classes" in archive.files else ()
             held = ", ".join(archive.files) or "nothing"
     except (ValueError, EOFError, KeyError, MemoryError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(

@@ -139,6 +139,7 @@ class Dataset:
     std: tuple[float, ...] | None = None
     task: str = "classification"
     origin: dict[str, Any] = field(default_factory=dict)
+    _splits: dict[str, Split] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         splits = {name: self._checked(name) for name in SPLITS if getattr(self, name) is not None}
@@ -164,7 +165,8 @@ class Dataset:
                 f"Expected {name}=(inputs, targets) in {self.name!r}, got {type(pair).__name__}: "
                 "give a pair of arrays, or None."
             )
-        return Split(*pair, self.mean, self.std, self.classes, name, self.task)
+        inputs, targets = pair
+        return Split(inputs, targets, self.mean, self.std, self.classes, name, self.task)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={self.size(name) if name in self._splits else None}" for name in SPLITS)
