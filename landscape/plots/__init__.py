@@ -1,1 +1,135 @@
-"""Plots."""
+"""Plots: functions from a result to matplotlib axes. Nothing here evaluates a model or imports torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from landscape.result import Result
+
+FORMATS = (".pdf", ".png", ".svg")
+
+
+def draw(result: Result, ax: Axes | None = None, **style: Any) -> Axes:
+    """Draw any result: with its own plot if it has one, else by its dimensions.
+
+    A file ``plots/<kind>.py`` with a function ``<kind>(result, ax, **style)`` is preferred. Otherwise the first
+    quantity that is not a coordinate is drawn, as a line over one axis or as filled contours over two.
+
+    Parameters
+    ----------
+    result : Result
+    ax : matplotlib.axes.Axes, optional
+        Where to draw. Without one a new figure is made, in the project's own style.
+    **style
+        Knobs of the plot of that kind: see `landscape.plots.surface.surface`, `landscape.plots.line.line`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the result has no plot of its own and its first quantity has more than two axes.
+    """
+    from landscape.plots import style as look
+
+    with look.style() if ax is None else nullcontext():
+        if ax is None:
+            ax = _axes("3d" if style.get("view") == "3d" else None)
+        return _plot(type(result).__name__.lower())(result, ax, **style)
+
+
+def label(meta: Mapping[str, Any]) -> str:
+    """Axis label of a quantity: its meaning, then its unit in brackets."""
+    return f"{meta['meaning']} [{meta['unit']}]" if meta["unit"] else meta["meaning"]
+
+
+def save(figure: Figure, path: str | os.PathLike) -> None:
+    """Write a figure whole or not at all, with embedded fonts, the same bytes every time.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : path
+        The suffix chooses the format: ``.pdf``, ``.png`` or ``.svg``.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is none of these.
+    OSError
+        If the file cannot be written; a file already at `path` is then left as it was.
+    """
+    from landscape.plots.style import style
+    from landscape.result import replaced
+
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise ValueError(f"{path}: expected a name ending in {', '.join(FORMATS)}, got {suffix!r}: rename the output.")
+    undated = {".pdf": {"CreationDate": None}, ".png": {"Software": None}, ".svg": {"Date": None}}[suffix]
+    with style(), replaced(path) as part:
+        figure.savefig(part, format=suffix[1:], metadata=undated)
+
+
+def _axes(projection: str | None) -> Axes:
+    import matplotlib.pyplot as plt
+
+    return plt.figure().add_subplot(projection=projection)
+
+
+def _plot(kind: str) -> Any:
+    name = f"{__name__}.{kind}"
+    found = getattr(import_module(name), kind, None) if find_spec(name) else None
+    return found or _by_dimensions
+
+
+def _by_dimensions(result: Result, ax: Axes, **style: Any) -> Axes:
+    metas = result.quantities()
+    name = next((name for name in metas if _drawable(result, name)), None)
+    if name is None:
+        kind = type(result).__name__
+        raise ValueError(
+            f"{kind}: expected a quantity over one or two axes, got none: write landscape/plots/{kind.lower()}.py."
+        )
+    dims, values = metas[name]["dims"], getattr(result, name)
+    steps = [_coordinate(result, dim, size) for dim, size in zip(dims, values.shape, strict=True)]
+    if len(dims) == 1:
+        ax.plot(*steps, values, **style)
+        ax.set_ylabel(label(metas[name]))
+    else:
+        # matplotlib's first array axis is the vertical one, ours is the horizontal one
+        drawn = ax.contourf(*steps, values.T, **style) if min(values.shape) > 1 else ax.pcolormesh(*steps, values.T)
+        ax.figure.colorbar(drawn, ax=ax, label=label(metas[name]))
+        ax.set_ylabel(_dimension(metas, dims[1]))
+    ax.set_xlabel(_dimension(metas, dims[0]))
+    return ax
+
+
+def _drawable(result: Result, name: str) -> bool:
+    meta = result.quantities()[name]
+    coordinate = meta["dims"] in ((name,), (meta["name"],))
+    return not coordinate and len(meta["dims"]) in (1, 2) and getattr(result, name).dtype.kind in "iufb"
+
+
+def _coordinate(result: Result, dim: str, size: int) -> Any:
+    for name in (dim, f"{dim}_"):
+        steps = getattr(result, name, None)
+        if getattr(steps, "shape", ()) == (size,) and steps.dtype.kind in "iuf":
+            return steps
+    return range(size)
+
+
+def _dimension(metas: Mapping[str, Any], dim: str) -> str:
+    meta = metas.get(dim) or metas.get(f"{dim}_")
+    return label(meta) if meta else dim

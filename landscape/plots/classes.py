@@ -1,0 +1,155 @@
+"""Small multiples: every class on a scale of its own data, all on one scale of colours."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.plots import field, overlay, scale
+from landscape.plots.style import BLUE, COLORS, ORANGE, style
+from landscape.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+QUANTITIES = ("class_loss", "class_accuracy")
+MANY = 20  # from here on panels are too small for ticks, and a vector file of contours too large
+
+
+def classes(
+    result: Result,
+    quantity: str = "class_loss",
+    split: str | None = None,
+    *,
+    venue: str | None = None,
+    log: bool | str = "auto",
+    clip: float | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draw one panel per class, with one scale for all of them.
+
+    Parameters
+    ----------
+    result : Surface or Line
+    quantity : {"class_loss", "class_accuracy"}
+    split : str, optional
+        Part of the data. By default the first one for surfaces, all of them for lines.
+    venue : str, optional
+        Width of the page and size of type: see `landscape.plots.style.style`.
+    log : bool or "auto"
+        Logarithmic loss; "auto" where positive values span more than a factor of 30.
+    clip : float, optional
+        Highest level of a surface; what lies above shares one colour.
+    title : str, optional
+        The name of the quantity by default.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If the quantity is unknown or was not measured, or the split is unknown.
+    """
+    from matplotlib.figure import Figure
+
+    if quantity not in QUANTITIES:
+        raise ValueError(f"Expected a quantity, one of {', '.join(QUANTITIES)}, got {quantity!r}: choose one of these.")
+    values = getattr(result, quantity, None)
+    if values is None:
+        raise ValueError(f"Expected a result with `{quantity}`, got one without: measure it on labelled classes.")
+    values = values * field.percent(quantity)
+    names = _names(result, values.shape[1])
+    solid = values.ndim == 4
+    with style(venue) as page:
+        columns, rows = _layout(len(names), page.text)
+        tall = rows * page.text / columns * (0.95 if solid else 0.8) + 0.09 * page.size
+        figure = Figure(figsize=(page.text, tall), layout="constrained")
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for ax in axes.flat[len(names) :]:
+            ax.set_axis_off()
+        panels = list(axes.flat[: len(names)])
+        _titles(panels, names, page.text / columns, page.size)
+        if solid:
+            _surfaces(panels, result, values[field.position(result, split)], quantity, log, clip)
+        else:
+            _lines(figure, panels, result, values, quantity, split, log)
+        _outer(figure, panels, columns, result, solid)
+        _heading(figure, result, quantity, split, title, solid)
+    return figure
+
+
+def _names(result: Result, count: int) -> list[str]:
+    return [str(name) for name in (range(count) if result.class_ is None else result.class_)]
+
+
+def _layout(count: int, width: float) -> tuple[int, int]:
+    """Columns and rows: five abreast for few classes, near square for many."""
+    columns = min(count, 5) if count <= MANY else min(math.ceil(math.sqrt(count)), max(5, int(width / 0.55)))
+    return columns, math.ceil(count / columns)
+
+
+def _titles(panels: list[Axes], names: list[str], width: float, size: float) -> None:
+    """Write class names as large as the longest one fits its panel."""
+    longest = max(len(name) for name in names)
+    fitting = 0.85 * width * 72 / (0.5 * longest)
+    for ax, name in zip(panels, names, strict=True):
+        ax.set_title(name, fontsize=min(size, max(fitting, 0.5 * size)), pad=2)
+
+
+def _surfaces(panels: list[Axes], result: Any, values: np.ndarray, quantity: str, log: Any, clip: Any) -> None:
+    steps = scale.levels(values, log=log, clip=clip)
+    finite = values[np.isfinite(values)]
+    ratio = len(steps) > 2 and field.logarithmic(finite if clip is None else finite[finite <= clip], log)
+    look = {"norm": scale.norm(steps, ratio), "cmap": COLORS[quantity.removeprefix("class_")]}
+    extend = scale.beyond(values, steps)
+    for ax, grid in zip(panels, values, strict=True):
+        drawn = ax.contourf(result.a, result.b, np.ma.masked_invalid(grid.T), levels=steps, extend=extend, **look)
+        drawn.set_edgecolor("face")
+        drawn.set_linewidth(0.3)
+        drawn.set_rasterized(len(panels) > MANY)
+        ax.set_box_aspect(1)
+        if not np.isfinite(grid).all():
+            overlay.hatch(ax)
+    label = quantity.replace("_", " ") + " " + field.unit(result, quantity)
+    scale.colorbar(drawn, panels, steps, label, aspect=30, pad=0.02, shrink=min(1.0, 1.6 * 5 / len(panels) + 0.4))
+
+
+def _lines(figure: Figure, panels: list[Axes], result: Any, values: np.ndarray, quantity: str, split: Any, log: Any) -> None:
+    parts = field.splits(result) if split is None else [split]
+    color = ORANGE if "accuracy" in quantity else BLUE
+    for label, ax in enumerate(panels):
+        for index, part in enumerate(parts):
+            curve = values[field.position(result, part), label]
+            ax.plot(result.a, np.where(np.isfinite(curve), curve, np.nan), ("-", "--", ":")[index % 3], color=color, label=part)
+        ax.margins(x=0)
+    shown = values[[field.position(result, part) for part in parts]]
+    if "accuracy" in quantity:
+        panels[0].set_ylim(-2, 102)
+    elif field.logarithmic(shown[np.isfinite(shown)], log):
+        panels[0].set_yscale("log")
+    figure.supylabel(quantity.replace("_", " ") + " " + field.unit(result, quantity), fontsize="medium")
+    if len(parts) > 1:
+        figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=len(parts))
+
+
+def _outer(figure: Figure, panels: list[Axes], columns: int, result: Any, solid: bool) -> None:
+    """Label the outer sides only; small panels lose their ticks."""
+    for index, ax in enumerate(panels):
+        if len(panels) > MANY:
+            ax.tick_params(labelleft=False, labelbottom=False, length=0, which="both")
+        else:
+            ax.locator_params(axis="x", nbins=3)
+            ax.tick_params(labelbottom=index + columns >= len(panels))
+    figure.supxlabel(result.declared()["a"]["meaning"], fontsize="medium")
+    if solid:
+        figure.supylabel(result.declared()["b"]["meaning"], fontsize="medium")
+
+
+def _heading(figure: Figure, result: Result, quantity: str, split: str | None, title: str | None, solid: bool) -> None:
+    part = field.splits(result)[field.position(result, split)] + " " if solid or split else ""
+    figure.suptitle(title or part + quantity.removeprefix("class_") + " of every class", fontsize="large")

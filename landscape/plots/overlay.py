@@ -1,0 +1,115 @@
+"""What is laid over a drawing: center, minimum, checkpoints, hatching, notes, axis labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.plots import field
+from landscape.plots.style import casing, number
+from landscape.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RED = "#D55E00"
+NAMED = 4  # checkpoints that are few enough to be named one by one
+
+
+def landmarks(ax: Axes, result: Result, values: np.ndarray | None = None) -> None:
+    """Mark the center, the lowest grid point where that is not the center, and the checkpoints.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    result : Surface
+    values : ndarray of shape (a, b), optional
+        The drawn loss; without it no minimum is marked.
+    """
+    _checkpoints(ax, result)
+    middle = field.center(result)
+    if middle is not None:
+        _mark(ax, result, middle, "+", "center")
+    least = None if values is None else field.lowest(values)
+    if least is not None and least != middle and (middle is None or values[least] < np.nan_to_num(values[middle], nan=np.inf)):
+        _mark(ax, result, least, "x", f"minimum {number(values[least])}")
+
+
+def _mark(ax: Axes, result: Result, index: tuple[int, ...], marker: str, name: str) -> None:
+    spot = [result.a[index[0]]], [result.b[index[1]]]
+    look = {"linestyle": "none", "marker": marker, "markersize": 6, "zorder": 6, "clip_on": False}
+    ax.plot(*spot, color="black", markeredgewidth=1.1, path_effects=casing(2.6), label=name, **look)
+
+
+def _checkpoints(ax: Axes, result: Result) -> None:
+    path = field.trajectory(result)
+    if path is None or path["b"] is None:
+        return
+    a, b = path["a"], path["b"]
+    look = {"color": RED, "path_effects": casing(2.4), "zorder": 5}
+    name = _described(path)
+    if path["path"]:
+        ax.plot(a, b, linewidth=1.1, marker=".", markersize=3, label=name, **look)
+        ends = {"linestyle": "none", "markersize": 4.5, "color": RED, "markeredgewidth": 1.0, "zorder": 5.5}
+        ax.plot(a[:1], b[:1], marker="o", markerfacecolor="white", label="start", **ends)
+        ax.plot(a[-1:], b[-1:], marker="o", label="end", **ends)
+    else:
+        ax.plot(a, b, linestyle="none", marker="o", markersize=4, label=name, **look)
+    if not path["path"] and len(a) <= NAMED:
+        for text, x, y in zip(path["names"], a, b, strict=True):
+            _name(ax, text, x, y)
+
+
+def _name(ax: Axes, text: str, x: float, y: float) -> None:
+    """Write a name beside a point, on the side where the axes have more room."""
+    right, top = x < np.mean(ax.get_xlim()), y < np.mean(ax.get_ylim())
+    ax.annotate(
+        text, (x, y), xytext=(4 if right else -4, 4 if top else -4), textcoords="offset points", fontsize="small",
+        ha="left" if right else "right", va="bottom" if top else "top", path_effects=casing(1.8), zorder=6,
+    )  # fmt: skip
+
+
+def _described(path: dict[str, Any]) -> str:
+    name = "trajectory" if path["path"] else "checkpoints"
+    residual = path["residual"]
+    if residual is None or not np.isfinite(residual).any():
+        return name
+    farthest = np.nanmax(residual)
+    return f"{name} (up to {number(farthest)} off the plane)" if farthest > 0 else name
+
+
+def legend(ax: Axes) -> None:
+    """Explain the marks below the axis label, unless the center is the only one."""
+    from matplotlib.transforms import ScaledTranslation
+
+    handles, names = ax.get_legend_handles_labels()
+    if len(handles) < 2:
+        return
+    lines = 1.6 + 1.25 * (1 + ax.get_xlabel().count("\n"))  # tick labels, then the axis label
+    drop = ScaledTranslation(0, -lines * ax.xaxis.label.get_size() / 72, ax.figure.dpi_scale_trans)
+    ax.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=ax.transAxes + drop, ncols=2)
+
+
+def hatch(ax: Axes) -> None:
+    """Hatch the ground of the axes, so that blank regions read as missing and not as white."""
+    from matplotlib.patches import Rectangle
+
+    ground = {"facecolor": "white", "edgecolor": "#999999", "hatch": "/////", "linewidth": 0, "zorder": -1}
+    ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, **ground))
+
+
+def axis_labels(ax: Axes, result: Result, note: str = "") -> None:
+    """Label the axes with what the directions are and the variance they explain; a note stands below.
+
+    In three dimensions labels are short, since they run askew beside the ticks.
+    """
+    metas = result.declared()
+    solid = ax.name == "3d"
+    for axis, (dim, write) in enumerate(zip(("a", "b"), (ax.set_xlabel, ax.set_ylabel), strict=True)):
+        share = field.explained(result, axis)
+        words = metas[dim]["meaning"].removeprefix("step along the " if solid else "")
+        below = f"\n{note}" if note and dim == "a" and not solid else ""
+        write(words + (f"\n({share})" if share else "") + below)
+    if solid and note:
+        ax.text2D(0.5, -0.04, note.replace("hatched", "left open"), transform=ax.transAxes, ha="center", fontsize="small")
