@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import functools
 import importlib
@@ -10,7 +11,7 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,28 @@ def _module(name: str, spec: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise ValueError(f"{spec}: expected an importable module {name!r}, got {error}.") from error
+
+
+def arguments(pairs: Iterable[str]) -> dict[str, Any]:
+    """Read ``key=value`` pairs; a value that is a Python literal becomes one, anything else stays text.
+
+    Raises
+    ------
+    ValueError
+        If a pair has no ``=``.
+
+    Examples
+    --------
+    >>> arguments(["width=32", "norm=batch", "bias=False"])
+    {'width': 32, 'norm': 'batch', 'bias': False}
+    """
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise ValueError(f"Expected key=value, got {pair!r}.")
+        try:
+            found[name.replace("-", "_")] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name.replace("-", "_")] = value
+    return found

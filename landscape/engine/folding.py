@@ -1,0 +1,100 @@
+"""Folding batch norm into the layer before it: one multiplication of weights instead of one of activations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from copy import deepcopy
+
+import torch
+from torch import Tensor, fx, nn
+
+from landscape.engine.network import Network
+
+FOLDABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+class Folded:
+    """A network whose frozen batch norms are folded into the layers before them, at every point anew.
+
+    With scale s = gamma / sqrt(variance + eps), a layer W x + c followed by batch norm is the layer
+    (s W) x + (c - mean) s + beta. gamma, beta, W and c may all move with theta.
+
+    Attributes
+    ----------
+    pairs : list of (layer, norm)
+        Names; empty where nothing can be folded (no such pair, or a model that torch.fx cannot trace).
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.pairs = foldable(network.model)
+        if not self.pairs:
+            return
+        self.model = deepcopy(network.model)
+        self.own = dict(self.model.named_parameters())
+        for layer_name, norm_name in self.pairs:
+            layer = self.model.get_submodule(layer_name)
+            if layer.bias is None:
+                layer.bias = nn.Parameter(torch.zeros_like(layer.weight[:, 0].flatten(1)[:, 0]), requires_grad=False)
+            parent, _, child = norm_name.rpartition(".")
+            setattr(self.model.get_submodule(parent), child, nn.Identity())
+        inside = {f"{m}.{p}" for pair in self.pairs for m in pair for p in ("weight", "bias")}
+        self.plain = [b for b in network.blocks if b.name not in inside]
+
+    @torch.no_grad()
+    def place(self, theta: Tensor) -> None:
+        """Write a vector (D,) into the folded copy."""
+        for block in self.plain:
+            self.own[block.name].copy_(theta[block.slice].view(block.shape))
+        here = self.network.tensors | self.network.unpack(theta)
+        for layer_name, norm_name in self.pairs:
+            norm, layer = self.network.model.get_submodule(norm_name), self.model.get_submodule(layer_name)
+            scale = torch.rsqrt(norm.running_var + norm.eps)
+            if norm.affine:
+                scale = scale * here[f"{norm_name}.weight"]
+            weight = here[f"{layer_name}.weight"]
+            shift = here[f"{layer_name}.bias"] - norm.running_mean if f"{layer_name}.bias" in here else -norm.running_mean
+            layer.weight.copy_(weight * scale.view(-1, *[1] * (weight.ndim - 1)))
+            layer.bias.copy_(shift * scale + here[f"{norm_name}.bias"] if norm.affine else shift * scale)
+
+
+def foldable(model: nn.Module) -> list[tuple[str, str]]:
+    """Find (layer, batch norm) pairs where nothing else sees what passes between them.
+
+    Both modules must be called once, hold no hooks or shared weights, and the norm must have statistics.
+    """
+    modules = dict(model.named_modules())
+    if any(_hooked(module) for module in modules.values()):
+        return []
+    try:
+        graph = fx.Tracer().trace(model)
+    except Exception:  # a model may fail to trace in any way that Python offers; it is then run as it is
+        return []
+    calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    shared = Counter(id(p) for m in modules.values() for p in m._parameters.values() if p is not None)
+    found = []
+    for node in graph.nodes:
+        if node.op != "call_module" or not _is_frozen_norm(modules[node.target]) or calls[node.target] != 1:
+            continue
+        before = node.args[0]
+        if before.op != "call_module" or len(before.users) != 1 or calls[before.target] != 1:
+            continue
+        layer = modules[before.target]
+        alone = all(shared[id(p)] == 1 for p in [*layer.parameters(), *modules[node.target].parameters()])
+        plain = type(layer) in FOLDABLE and not (isinstance(layer, nn.Linear) and not _is_vector_norm(modules[node.target]))
+        if plain and alone:
+            found.append((before.target, node.target))
+    return found
+
+
+def _is_frozen_norm(module: nn.Module) -> bool:
+    known = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    return type(module) in known and module.running_mean is not None and "forward" not in vars(module)
+
+
+def _is_vector_norm(module: nn.Module) -> bool:
+    return type(module) is nn.BatchNorm1d
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or hasattr(module, "parametrizations"))

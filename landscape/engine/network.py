@@ -1,0 +1,180 @@
+"""A network as a function of a flat parameter vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One parameter tensor of a network, and where it lies in the flat vector.
+
+    Attributes
+    ----------
+    name : str
+        As in ``named_parameters``.
+    shape : tuple of int
+    slice : slice
+        Its place in the flat vector.
+    role : {"weight", "bias", "norm"}
+        Biases are vectors and scalars; norm is anything that belongs to a normalization layer.
+    groups : int or None
+        Groups of a transposed convolution, whose output units lie on the second axis; None elsewhere.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    slice: slice
+    role: str
+    groups: int | None = None
+
+    def filters(self, tensor: Tensor) -> Tensor:
+        """View a tensor of this block as one row for each output unit: (*shape) -> (units, fan-in)."""
+        if self.groups is None:
+            return tensor.reshape(self.shape[0] if len(self.shape) > 1 else 1, -1)
+        grouped = tensor.reshape(self.groups, self.shape[0] // self.groups, self.shape[1], -1)
+        return grouped.transpose(1, 2).reshape(self.groups * self.shape[1], -1)
+
+    def unfiltered(self, rows: Tensor) -> Tensor:
+        """Undo `filters`: (units, fan-in) -> (*shape)."""
+        if self.groups is None:
+            return rows.reshape(self.shape)
+        grouped = rows.reshape(self.groups, self.shape[1], self.shape[0] // self.groups, -1)
+        return grouped.transpose(1, 2).reshape(self.shape)
+
+
+class Network:
+    """A private copy of a model, in evaluation mode, whose parameters are set from flat vectors.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Copied; the original is never touched.
+    parameters : str or sequence of str
+        Globs over parameter names; the rest is held fixed. Tied parameters count once.
+    dtype, device
+        Of floating-point parameters and buffers; integer buffers keep their format.
+
+    Raises
+    ------
+    ValueError
+        If no parameter matches, or one is not finite.
+    """
+
+    def __init__(self, model: nn.Module, parameters: str | Iterable[str], dtype: torch.dtype, device: torch.device):
+        if not isinstance(model, nn.Module):
+            raise ValueError(f"Expected a torch.nn.Module, got {type(model).__name__}.")
+        self.model = deepcopy(model).eval().requires_grad_(False).to(device)
+        _cast(self.model, dtype)
+        self.dtype, self.device = dtype, device
+        self.blocks = _blocks(self.model, parameters)
+        self.dim = sum(_size(block) for block in self.blocks)
+        self.tensors = dict(self.model.named_parameters())
+        _require_finite(self.model)
+
+    @property
+    def norms(self) -> list[tuple[str, _BatchNorm]]:
+        """Batch-norm layers by name."""
+        return [(n, m) for n, m in self.model.named_modules() if isinstance(m, _BatchNorm)]
+
+    def pack(self, source: nn.Module | Mapping[str, Tensor]) -> Tensor:
+        """Flatten the parameters of a model, or of a state dict, into a vector: -> (D,).
+
+        Raises
+        ------
+        ValueError
+            If a parameter is missing or has another shape; all such are listed.
+        """
+        found = dict(source.named_parameters()) if isinstance(source, nn.Module) else dict(source)
+        wrong = [
+            f"{b.name} ({'missing' if b.name not in found else f'shape {tuple(found[b.name].shape)}'})"
+            for b in self.blocks
+            if b.name not in found or tuple(found[b.name].shape) != b.shape
+        ]
+        if wrong:
+            raise ValueError(f"Expected the parameters of {type(self.model).__name__}, got others at: {', '.join(wrong)}.")
+        flat = [found[block.name].detach().to(self.device, self.dtype).flatten() for block in self.blocks]
+        return torch.cat(flat)
+
+    def unpack(self, theta: Tensor) -> dict[str, Tensor]:
+        """Split vectors (..., D) into named parameters (..., *shape); no copy."""
+        return {b.name: theta[..., b.slice].reshape(*theta.shape[:-1], *b.shape) for b in self.blocks}
+
+    @torch.no_grad()
+    def place(self, theta: Tensor) -> None:
+        """Write a vector (D,) into the parameters of the private copy."""
+        for block in self.blocks:
+            self.tensors[block.name].copy_(theta[block.slice].view(block.shape))
+
+    def __call__(self, inputs: Any) -> Any:
+        return call(self.model, inputs)
+
+
+def call(model: nn.Module, inputs: Any) -> Any:
+    """Apply a model to inputs: a tensor, a tuple of positional or a dict of keyword arguments."""
+    if isinstance(inputs, dict):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
+
+
+def arguments(inputs: Any) -> tuple[tuple, dict]:
+    """Split inputs into positional and keyword arguments, as `torch.func.functional_call` takes them."""
+    if isinstance(inputs, dict):
+        return (), inputs
+    return (inputs if isinstance(inputs, tuple) else (inputs,)), {}
+
+
+def _cast(model: nn.Module, dtype: torch.dtype) -> None:
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.to(dtype)
+
+
+def _blocks(model: nn.Module, parameters: str | Iterable[str]) -> tuple[Block, ...]:
+    globs = [parameters] if isinstance(parameters, str) else list(parameters)
+    named = [(n, p) for n, p in model.named_parameters() if any(fnmatchcase(n, g) for g in globs)]
+    named = [(n, p) for n, p in named if p.is_floating_point()]
+    if not named:
+        offered = ", ".join(n for n, _ in list(model.named_parameters())[:8])
+        raise ValueError(
+            f"Expected a glob that matches parameters of {type(model).__name__} ({offered or 'it has none'} ...), "
+            f"got {', '.join(globs)!r}."
+        )
+    owners = {f"{m}.{n}" if m else n: module for m, module in model.named_modules() for n in module._parameters}
+    blocks, start = [], 0
+    for name, parameter in named:
+        blocks.append(_block(name, parameter, owners[name], start))
+        start += parameter.numel()
+    return tuple(blocks)
+
+
+def _block(name: str, parameter: Tensor, owner: nn.Module, start: int) -> Block:
+    norm = isinstance(owner, NORMS) or type(owner).__name__.endswith("Norm")
+    role = "norm" if norm else "bias" if parameter.ndim < 2 else "weight"
+    groups = owner.groups if isinstance(owner, TRANSPOSED) and role == "weight" else None
+    return Block(name, tuple(parameter.shape), slice(start, start + parameter.numel()), role, groups)
+
+
+def _size(block: Block) -> int:
+    return block.slice.stop - block.slice.start
+
+
+def _require_finite(model: nn.Module) -> None:
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            bad = int((~torch.isfinite(tensor)).sum())
+            raise ValueError(
+                f"Expected finite weights, got {bad} NaN or infinite numbers in `{name}`: "
+                "this checkpoint is damaged or its training diverged."
+            )
