@@ -42,9 +42,9 @@ def read_npz(path: Path, layout: str = "auto") -> tuple[dict[str, Pair], tuple[s
         If the file is damaged, holds Python objects, or has no arrays of these names.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             chosen = {split: _pair(archive.files, split) for split in SPLITS}
-            arrays = {split: tuple(archive[key] for key in keys) for split, keys in chosen.items() if keys}
+            arrays = {split: (archive[keys[0]], archive[keys[1]]) for split, keys in chosen.items() if keys}
             classes = tuple(archive["classes"].astype(str).ravel().tolist()) if "classes" in archive.files else ()
             held = ", ".join(archive.files) or "nothing"
     except (ValueError, EOFError, KeyError, MemoryError, TypeError, zipfile.BadZipFile, zlib.error) as error:

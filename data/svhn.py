@@ -60,15 +60,15 @@ def svhn(*, root: str | None = None, normalize: str = "dataset", only: str | Non
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     from scipy.io import loadmat
 
-    try:
-        table = loadmat(path, variable_names=("X", "y"))
-        images, labels = table["X"], table["y"]
-    except OSError:
-        raise
-    except Exception as error:  # a damaged .mat raises a dozen kinds of error
-        raise ValueError(
-            f"Expected a .mat file with X and y in {path}, got {type(error).__name__}: {error}: fetch the file again."
-        ) from error
+    with open(path, "rb") as stream:
+        try:
+            table = loadmat(stream, variable_names=("X", "y"))
+            images, labels = table["X"], table["y"]
+        except Exception as error:  # a damaged .mat raises a dozen kinds of error
+            raise ValueError(
+                f"Expected a .mat file with X and y in {path}, got {type(error).__name__}: {error}: "
+                "fetch the file again."
+            ) from error
     if images.ndim != 4 or images.shape[:3] != (32, 32, 3) or images.dtype != np.uint8:
         raise ValueError(
             f"Expected X of bytes and shape (32, 32, 3, examples) in {path}, got {images.dtype} of {images.shape}: "
