@@ -124,13 +124,16 @@ class _Progress:
         self.total = 0
         self._bar = None
         self._full = False
+        self._done = 0
 
     def update(self, count: int) -> None:
         if self._full:
             return
         if self._bar is None:
             self._bar, self._task = self._start()
-        self._bar.update(self._task, advance=count)
+        self._done += count
+        # pooch counts whole chunks, so that the last one may run past the end of the file.
+        self._bar.update(self._task, completed=min(self._done, self.total or self._done))
 
     def _start(self):
         from rich.console import Console
