@@ -119,13 +119,21 @@ def _surfaces(panels: list[Axes], result: Any, values: np.ndarray, quantity: str
     scale.colorbar(drawn, panels, steps, label, aspect=30, pad=0.02, shrink=min(1.0, 1.6 * 5 / len(panels) + 0.4))
 
 
-def _lines(figure: Figure, panels: list[Axes], result: Any, values: np.ndarray, quantity: str, split: Any, log: Any) -> None:
+def _lines(
+    figure: Figure, panels: list[Axes], result: Any, values: np.ndarray, quantity: str, split: Any, log: Any
+) -> None:
     parts = field.splits(result) if split is None else [split]
     color = ORANGE if "accuracy" in quantity else BLUE
     for label, ax in enumerate(panels):
         for index, part in enumerate(parts):
             curve = values[field.position(result, part), label]
-            ax.plot(result.a, np.where(np.isfinite(curve), curve, np.nan), ("-", "--", ":")[index % 3], color=color, label=part)
+            ax.plot(
+                result.a,
+                np.where(np.isfinite(curve), curve, np.nan),
+                ("-", "--", ":")[index % 3],
+                color=color,
+                label=part,
+            )
         ax.margins(x=0)
     shown = values[[field.position(result, part) for part in parts]]
     if "accuracy" in quantity:
@@ -134,7 +142,7 @@ def _lines(figure: Figure, panels: list[Axes], result: Any, values: np.ndarray, 
         panels[0].set_yscale("log")
     figure.supylabel(quantity.replace("_", " ") + " " + field.unit(result, quantity), fontsize="medium")
     if len(parts) > 1:
-        figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=len(parts))
+        figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside right upper")
 
 
 def _outer(figure: Figure, panels: list[Axes], columns: int, result: Any, solid: bool) -> None:

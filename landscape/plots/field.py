@@ -157,7 +157,7 @@ def explained(result: Result, axis: int) -> str:
     shares = getattr(result, "explained", None)
     if shares is None or not np.isfinite(shares[axis]):
         return ""
-    return f"{number(100 * shares[axis])} % of the variance"
+    return f"{number(100 * shares[axis])} % of variance"
 
 
 def trajectory(result: Result) -> dict[str, Any] | None:

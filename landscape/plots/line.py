@@ -61,9 +61,10 @@ def line(
     both = quantity == "both" and result.accuracy is not None
     shown = ("loss", "accuracy") if both else ("loss" if quantity == "both" else quantity,)
     axes = {shown[0]: ax} | ({"accuracy": ax.twinx()} if both else {})
+    named = 0 < len((field.trajectory(result) or {"a": ()})["a"]) <= NAMED
     for name, where in axes.items():
         _curves(where, result, name, parts, band)
-        _vertical(where, result, name, parts, log, colored=both)
+        _vertical(where, result, name, parts, log, colored=both, room=0.12 if named else 0.04)
     ax.set_xlabel(_horizontal(result))
     ax.margins(x=0)
     _missing(ax, result, parts)
@@ -100,16 +101,23 @@ def _band(result: Result, quantity: str, part: str, values: np.ndarray) -> Any:
     return np.where(finite, low, np.nan), np.where(finite, high, np.nan)
 
 
-def _vertical(ax: Axes, result: Result, quantity: str, parts: list[str], log: bool | str, *, colored: bool) -> None:
+def _vertical(
+    ax: Axes, result: Result, quantity: str, parts: list[str], log: bool | str, *, colored: bool, room: float
+) -> None:
+    """Scale and label an axis; `room` is the share of its height kept free above the curves."""
     values = np.stack([field.field(result, quantity, part) for part in parts])
     finite = values[np.isfinite(values)]
     if quantity == "accuracy":
-        ax.set_ylim(-2, 102)
+        ax.set_ylim(-2, 100 + 100 * room)
+        ax.set_yticks(range(0, 101, 20))
     elif finite.size and field.logarithmic(finite, log):
         ax.set_yscale("log")
-        ax.set_ylim(finite.min() / 1.5, finite.max() * 1.5)
-    elif finite.size and finite.min() >= 0:
-        ax.set_ylim(bottom=0)
+        ratio = finite.max() / finite.min()
+        ax.set_ylim(finite.min() / max(ratio**0.04, 1.05), finite.max() * max(ratio ** (1.2 * room), 1.05))
+    elif finite.size:
+        ax.autoscale(axis="y")
+        low, high = (0.0, finite.max()) if finite.min() >= 0 else ax.get_ylim()
+        ax.set_ylim(low, high + 1.2 * room * ((high - low) or 1.0))
     color = {"loss": BLUE, "accuracy": ORANGE}[quantity] if colored else "black"
     ax.set_ylabel(f"{quantity} {field.unit(result, quantity)}".strip(), color=color)
     ax.tick_params(axis="y", which="both", colors=color)

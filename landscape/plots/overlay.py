@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import rcParams
 
 from landscape.plots import field
 from landscape.plots.style import casing, number
@@ -32,14 +33,19 @@ def landmarks(ax: Axes, result: Result, values: np.ndarray | None = None) -> Non
     if middle is not None:
         _mark(ax, result, middle, "+", "center")
     least = None if values is None else field.lowest(values)
-    if least is not None and least != middle and (middle is None or values[least] < np.nan_to_num(values[middle], nan=np.inf)):
+    if (
+        least is not None
+        and least != middle
+        and (middle is None or values[least] < np.nan_to_num(values[middle], nan=np.inf))
+    ):
         _mark(ax, result, least, "x", f"minimum {number(values[least])}")
 
 
 def _mark(ax: Axes, result: Result, index: tuple[int, ...], marker: str, name: str) -> None:
     spot = [result.a[index[0]]], [result.b[index[1]]]
-    look = {"linestyle": "none", "marker": marker, "markersize": 6, "zorder": 6, "clip_on": False}
-    ax.plot(*spot, color="black", markeredgewidth=1.1, path_effects=casing(2.6), label=name, **look)
+    size = 1.5 * rcParams["lines.markersize"]
+    look = {"linestyle": "none", "marker": marker, "markersize": size, "zorder": 6, "clip_on": False}
+    ax.plot(*spot, color="black", markeredgewidth=0.18 * size, path_effects=casing(2.6), label=name, **look)
 
 
 def _checkpoints(ax: Axes, result: Result) -> None:
@@ -50,12 +56,13 @@ def _checkpoints(ax: Axes, result: Result) -> None:
     look = {"color": RED, "path_effects": casing(2.4), "zorder": 5}
     name = _described(path)
     if path["path"]:
-        ax.plot(a, b, linewidth=1.1, marker=".", markersize=3, label=name, **look)
-        ends = {"linestyle": "none", "markersize": 4.5, "color": RED, "markeredgewidth": 1.0, "zorder": 5.5}
+        size = rcParams["lines.markersize"]
+        ax.plot(a, b, marker=".", markersize=0.8 * size, label=name, **look)
+        ends = {"linestyle": "none", "markersize": 1.1 * size, "color": RED, "markeredgewidth": 1.0, "zorder": 5.5}
         ax.plot(a[:1], b[:1], marker="o", markerfacecolor="white", label="start", **ends)
         ax.plot(a[-1:], b[-1:], marker="o", label="end", **ends)
     else:
-        ax.plot(a, b, linestyle="none", marker="o", markersize=4, label=name, **look)
+        ax.plot(a, b, linestyle="none", marker="o", label=name, **look)
     if not path["path"] and len(a) <= NAMED:
         for text, x, y in zip(path["names"], a, b, strict=True):
             _name(ax, text, x, y)
@@ -99,17 +106,17 @@ def hatch(ax: Axes) -> None:
     ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, **ground))
 
 
-def axis_labels(ax: Axes, result: Result, note: str = "") -> None:
+def axis_labels(ax: Axes, result: Result, note: str = "", *, short: bool = False) -> None:
     """Label the axes with what the directions are and the variance they explain; a note stands below.
 
-    In three dimensions labels are short, since they run askew beside the ticks.
+    In narrow panels and in three dimensions, where labels run askew beside the ticks, they are short.
     """
     metas = result.declared()
     solid = ax.name == "3d"
     for axis, (dim, write) in enumerate(zip(("a", "b"), (ax.set_xlabel, ax.set_ylabel), strict=True)):
         share = field.explained(result, axis)
-        words = metas[dim]["meaning"].removeprefix("step along the " if solid else "")
+        words = metas[dim]["meaning"].removeprefix("step along the " if solid or short else "")
         below = f"\n{note}" if note and dim == "a" and not solid else ""
-        write(words + (f"\n({share})" if share else "") + below)
+        write(words + (f"\n{share}" if share else "") + below, linespacing=1.0)
     if solid and note:
-        ax.text2D(0.5, -0.04, note.replace("hatched", "left open"), transform=ax.transAxes, ha="center", fontsize="small")
+        ax.set_title(f"{ax.get_title()}\n({note.replace('hatched', 'left open')})".strip(), linespacing=1.0)

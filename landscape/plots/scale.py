@@ -51,7 +51,7 @@ def levels(values: np.ndarray, *, log: bool | str = "auto", clip: float | None =
     low, high = finite.min(), finite.max()
     if high - low <= 4 * np.finfo(float).eps * max(abs(low), abs(high)):
         room = 0.5 * abs(low) or 1.0
-        return np.array([low - room, low + room])
+        return np.array([low - room, low, low + room])
     return _decades(low, high) if logarithmic(finite, log) else _linear(low, high)
 
 
@@ -92,7 +92,9 @@ def norm(steps: np.ndarray, log: bool) -> Normalize:
 
 def spaced_by_ratio(steps: np.ndarray) -> bool:
     """Whether given levels are meant for a logarithmic scale: all positive, the last gap far wider than the first."""
-    return bool(len(steps) > 2 and steps[0] > 0 and steps[-1] / steps[0] > 10 and np.diff(steps)[-1] > 3 * np.diff(steps)[0])
+    return bool(
+        len(steps) > 2 and steps[0] > 0 and steps[-1] / steps[0] > 10 and np.diff(steps)[-1] > 3 * np.diff(steps)[0]
+    )
 
 
 def beyond(values: np.ndarray, steps: np.ndarray) -> str:
@@ -120,9 +122,12 @@ def labelled(steps: Iterable[float]) -> list[str]:
 
 
 def colorbar(drawn: Any, ax: Any, steps: np.ndarray, label: str, **layout: Any) -> Any:
-    """Add a colour bar whose ticks are round levels."""
+    """Add a colour bar whose ticks are round levels: as tall as its panel, or beside several if `layout` says how."""
     axes = np.atleast_1d(ax)
-    bar = axes[0].figure.colorbar(drawn, ax=list(axes), label=label, **layout)
+    if layout:
+        bar = axes[0].figure.colorbar(drawn, ax=list(axes), label=label, **layout)
+    else:
+        bar = axes[-1].figure.colorbar(drawn, cax=axes[-1].inset_axes([1.04, 0, 0.05, 1]), label=label)
     shown = ticks(steps)
     bar.set_ticks(list(shown), labels=labelled(shown))
     bar.minorticks_off()

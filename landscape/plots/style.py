@@ -30,7 +30,7 @@ VENUES = {
     "icml": Venue(3.25, 6.75, 8.0),
     "cvpr": Venue(3.28, 6.875, 8.0),
     "thesis": Venue(5.9, 5.9, 9.5),
-    "slides": Venue(6.0, 12.0, 18.0, SANS),
+    "slides": Venue(8.0, 12.0, 18.0, SANS),
 }
 DEFAULT = Venue(3.5, 7.0, 8.5)
 
@@ -73,6 +73,8 @@ def style(name: str | None = None) -> Iterator[Venue]:
     """
     page = venue(name)
     rc = {"font.size": page.size, "font.family": page.family, "figure.figsize": (page.column, 0.75 * page.column)}
+    grown = page.size / DEFAULT.size
+    rc |= {"lines.linewidth": 1.2 * grown, "lines.markersize": 4 * grown, "axes.linewidth": 0.6 * grown}
     if page.family == SANS:
         rc["mathtext.fontset"] = "dejavusans"
     with matplotlib.rc_context(rc=rc, fname=SHEET):

@@ -82,7 +82,7 @@ def surface(
     drawn = {"contour": _contour, "heat": _heat, "3d": _relief}[view](ax, result, values, steps, look)
     caption = field.caption(result, quantity, split)
     if colorbar:
-        layout = {"shrink": 0.6, "pad": 0.12, "aspect": 18} if view == "3d" else {"aspect": 22, "pad": 0.03}
+        layout = {"shrink": 0.6, "pad": 0.12, "aspect": 18} if view == "3d" else {}
         scale.colorbar(drawn, ax, steps, caption, **layout)
     if title:
         ax.set_title(caption.partition(" [")[0])
@@ -173,11 +173,12 @@ def _relief_axes(ax: Any, floor: float, ends: np.ndarray, steps: np.ndarray, log
     ax.set_zlim(floor, ends[1])
     shown = scale.ticks(steps)
     ax.set_zticks(np.log10(shown) if log else shown, labels=scale.labelled(shown))
-    ax.set_box_aspect((1, 1, 0.8), zoom=0.88)
+    ax.set_box_aspect((1, 1, 0.8), zoom=0.85)
     ax.view_init(elev=28, azim=-55)
     ax.locator_params(axis="x", nbins=5)
     ax.locator_params(axis="y", nbins=5)
     ax.tick_params(pad=-2)
+    ax.xaxis.labelpad = ax.yaxis.labelpad = -3
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.pane.set_facecolor("white")
         axis._axinfo["grid"].update(color="#dddddd", linewidth=0.4)  # matplotlib has no public name for it

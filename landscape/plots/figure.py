@@ -1,0 +1,182 @@
+"""A whole figure for a result: what the command line writes, ready for a page."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from landscape.plots import draw, field, overlay, scale
+from landscape.plots.style import SANS, Venue
+from landscape.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+KINDS = {
+    "random": "random directions",
+    "between": "plane through checkpoints",
+    "principal": "principal directions of the trajectory",
+    "gradient": "gradient direction",
+    "eigen": "eigenvectors of the Hessian",
+}
+
+
+def figure(result: Result, *, venue: str | None = None, title: str | None = None, **style: Any) -> Figure:
+    """Draw a result as a finished figure.
+
+    A surface becomes a row of panels: the loss on every split, on one scale, and the accuracy. If `view`, `quantity`
+    or `split` is given, that one panel is drawn. A line becomes one panel with loss and accuracy. Any other result
+    is drawn by `landscape.plots.draw`.
+
+    Parameters
+    ----------
+    result : Result
+    venue : {"neurips", "iclr", "icml", "cvpr", "thesis", "slides"}, optional
+        Width of the page and size of type.
+    title : str, optional
+        By default the model, the data and the directions, as far as the result knows them; empty for none.
+    **style
+        Knobs of the plot of that kind.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If a knob has no such value, or a quantity was not measured.
+    """
+    from landscape.plots import style as look  # the knobs below are called style
+
+    chosen = {"view", "quantity", "split"} & style.keys()
+    many = type(result).__name__ == "Surface" and not chosen
+    with look.style(venue) as page:
+        words = heading(result) if title is None else title
+        drawn = _row(result, page, style) if many else _single(result, page, style)
+        if words:
+            drawn.suptitle(wrapped(words, drawn.get_figwidth(), page), fontsize="medium", linespacing=1.0)
+        _fit(drawn)
+    return drawn
+
+
+def heading(result: Result) -> str:
+    """Say in one or two lines what was measured: model and data, then directions and grid."""
+    origin = result.origin
+    model, data = (_name(origin.get(key)) for key in ("model", "data"))
+    first = " on ".join(part for part in (model, data) if part)
+    second = " · ".join(part for part in (*_directions(origin.get("directions")), _grid(result)) if part)
+    return "\n".join(line for line in (first, second) if line)
+
+
+def wrapped(words: str, width: float, page: Venue) -> str:
+    """Break lines that are too long for a width in inches in the type of a page."""
+    letter = (0.58 if page.family == SANS else 0.45) * page.size / 72  # mean advance of the two families
+    return "\n".join(
+        piece for line in words.splitlines() for piece in textwrap.wrap(line, max(int(width / letter), 12))
+    )
+
+
+def _row(result: Any, page: Venue, style: dict[str, Any]) -> Figure:
+    from matplotlib.figure import Figure
+
+    parts = field.splits(result)
+    shown = [("loss", part) for part in parts] + [("accuracy", parts[-1])] * (result.accuracy is not None)
+    width = page.text if len(shown) > 1 else page.column
+    drawn = Figure(figsize=(width, width / len(shown) + 0.2 * page.size), layout="constrained")
+    axes = drawn.subplots(1, len(shown), squeeze=False)[0]
+    style = dict(style)
+    levels = style.pop("levels", None)
+    if levels is None:
+        levels = scale.shared_levels([result], "loss", parts, **{k: style[k] for k in ("log", "clip") if k in style})
+    for ax, (quantity, part) in zip(axes, shown, strict=True):
+        _panel(result, ax, quantity, part, levels, style)
+        ax.locator_params(nbins=max(2, int(width / len(shown) * 72 / (4.5 * page.size))))
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+        ax.tick_params(labelleft=False)
+    _bars(result, axes, len(parts), levels)
+    _legend(drawn, axes)
+    return drawn
+
+
+def _panel(result: Any, ax: Axes, quantity: str, part: str, levels: Any, style: dict[str, Any]) -> None:
+    """Draw one panel without the colour bar and the legend that it shares."""
+    knobs = {"split": part, "colorbar": False, "legend": False, **style}
+    if quantity == "accuracy":
+        kept = {key: knobs[key] for key in ("split", "colorbar", "legend", "landmarks") if key in knobs}
+        knobs = kept | {"quantity": "accuracy", "view": "heat"}
+        levels = scale.levels(field.field(result, "accuracy", part), log=False)
+    draw(result, ax, levels=levels, **knobs)
+    if style.get("title", True):
+        ax.set_title(f"{part} {quantity}")
+    overlay.axis_labels(ax, result, field.missing(field.field(result, quantity, part)), short=True)
+    ax.set(xlim=result.a[[0, -1]], ylim=result.b[[0, -1]], box_aspect=1)
+
+
+def _bars(result: Any, axes: Any, count: int, levels: Any) -> None:
+    """One colour bar for all losses, one for the accuracy."""
+    filled = next(c for c in axes[0].collections if c.get_array() is not None)
+    scale.colorbar(filled, axes[:count], levels, f"loss {field.unit(result, 'loss')}")
+    if len(axes) > count:
+        steps = scale.levels(field.field(result, "accuracy", field.splits(result)[-1]), log=False)
+        scale.colorbar(axes[-1].collections[0], axes[-1], steps, "accuracy [%]")
+
+
+def _fit(drawn: Figure) -> None:
+    """Take from the height of a figure what its square panels leave empty.
+
+    The figure comes in tall, so that its panels are as wide as the page allows. What they and the texts around
+    them measure then is the height it needs.
+    """
+    panels = [ax for ax in drawn.axes if ax.name != "3d" and ax.get_box_aspect() == 1]
+    if not panels:
+        return
+    drawn.draw_without_rendering()
+    texts = [*drawn.texts, *drawn.legends]
+    tall = max(ax.get_tightbbox().height for ax in panels) + sum(text.get_window_extent().height for text in texts)
+    pad = 2 * drawn.get_layout_engine().get()["h_pad"]
+    drawn.set_figheight(tall / drawn.dpi + pad * (4 + len(texts)))
+
+
+def _legend(drawn: Figure, axes: Any) -> None:
+    """Explain the marks of all panels once, below them."""
+    handles = {}
+    for ax in axes:
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
+            handles.setdefault("minimum, where it is not the center" if name.startswith("minimum") else name, handle)
+    if len(handles) > 1:
+        drawn.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3 if len(handles) > 4 else 4)
+
+
+def _single(result: Result, page: Venue, style: dict[str, Any]) -> Figure:
+    from matplotlib.figure import Figure
+
+    solid = style.get("view") == "3d"
+    width = min(page.column, 0.45 * page.size)
+    drawn = Figure(figsize=(width, (0.8 if solid else 0.75) * width + 0.06 * page.size), layout="constrained")
+    draw(result, drawn.add_subplot(projection="3d" if solid else None), **style)
+    return drawn
+
+
+def _name(entry: Any) -> str:
+    name = entry.get("name") if isinstance(entry, dict) else entry
+    return str(name) if name else ""
+
+
+def _directions(entry: Any) -> list[str]:
+    if not isinstance(entry, dict):
+        return []
+    kind, normalization, seed = (entry.get(key) for key in ("kind", "normalization", "seed"))
+    words = [KINDS.get(str(kind), f"{kind} directions")] if kind else []
+    if normalization and str(normalization) != "none":
+        words.append(f"{normalization}-normalized")
+    return words + ([f"seed {seed}"] if seed is not None and kind == "random" else [])
+
+
+def _grid(result: Any) -> str:
+    sizes = [str(len(getattr(result, dim))) for dim in ("a", "b") if dim in result.quantities()]
+    draws = getattr(result, "draw", None)
+    many = f" · median of {len(draws)} draws" if draws is not None else ""
+    return (" × ".join(sizes) + " points" if sizes else "") + many
