@@ -1,0 +1,110 @@
+"""``landscape train``: from data and a model to a self-describing checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from landscape.train.settings import Settings
+
+LOCATIONS = ("root", "path", "file")  # arguments that say where something lies
+
+
+def train(
+    *,
+    data: str = "digits",
+    data_arg: list[str] | None = None,
+    transform: list[str] | None = None,
+    model: str = "lenet",
+    model_arg: list[str] | None = None,
+    loss: str | None = None,
+    settings: Annotated[Settings, Parameter(name="*")] = Settings(),  # noqa: B008 (frozen)
+    every: int = 0,
+    device: str = "auto",
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    force: bool = False,
+) -> None:
+    """Train a network and write a checkpoint that describes itself.
+
+    An interrupted run goes on when the same command is given again, and ends at the same weights.
+
+    Parameters
+    ----------
+    data : str
+        A registered data set, a .npz file, file.py:function or package.module:function.
+    data_arg : list of str, optional
+        Argument of the data, as key=value; may be repeated.
+    transform : list of str, optional
+        Transform of the data, such as longtail(0.01) or label_noise(0.2); may be repeated.
+    model : str
+        A registered network (resnet20 is resnet of depth 20), file.py:function or package.module:function.
+    model_arg : list of str, optional
+        Argument of the network, as key=value; may be repeated.
+    loss : str, optional
+        A named loss, or file.py:function of (outputs, targets) that gives one loss an example; cross_entropy
+        unless given, mse for regression.
+    settings : Settings
+        What decides the weights.
+    every : int
+        Write a checkpoint every so many epochs into OUT.trajectory, the initial one included; 0 writes none.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+    output : Path, optional
+        The checkpoint; MODEL-DATA.pt unless given.
+    force : bool
+        Overwrite an existing checkpoint, and discard an unfinished run with other settings.
+    """
+    from landscape import checkpoint, discovery  # these import torch, which takes seconds
+    from landscape.train.files import Files
+    from landscape.train.observers.progress import progress
+    from landscape.train.run import train as trained
+    from landscape.train.streams import seeded
+
+    path = output or Path(f"{short(model)}-{short(data)}.pt")
+    Files(path, every=every, force=force)  # an existing checkpoint is no reason to load the data first
+    data_spec = checkpoint.Spec(
+        located(data), located_arguments(discovery.arguments(data_arg or ())), tuple(transform or ())
+    )
+    model_spec = checkpoint.Spec(located(model), located_arguments(discovery.arguments(model_arg or ())))
+    dataset = checkpoint.dataset(data_spec)
+    with seeded(settings.seed, "init"):
+        network = checkpoint.build(model_spec, dataset)
+    with progress() as shown:
+        found = trained(
+            dataset, network, settings, loss=located(loss) if loss else None, output=path,
+            model_spec=model_spec, data_spec=data_spec, every=every, force=force, device=device, observers=(shown,),
+        )  # fmt: skip
+    print(f"{short(model)} on {short(data)}: {summary(found.final)}; {found.seconds:.1f} s; {path}")
+
+
+def summary(final: dict[str, Any]) -> str:
+    """Say how a run ended: loss and accuracy of each split that was measured."""
+    splits = [name for name in ("train", "test") if f"{name}_loss" in final]
+    return "; ".join(
+        f"{name} loss {final[f'{name}_loss']:.4g}"
+        + (f", accuracy {final[f'{name}_accuracy']:.4f}" if final[f"{name}_accuracy"] is not None else "")
+        for name in splits
+    )
+
+
+def short(spec: str) -> str:
+    """Name a specification in a word: ``nets/my.py:build`` is ``build``, ``dir/points.npz`` is ``points``."""
+    return spec.rpartition(":")[2] if ":" in spec else Path(spec).name.removesuffix(".npz")
+
+
+def located(spec: str) -> str:
+    """Make the file of a specification absolute, so that the checkpoint can be read from anywhere."""
+    file, colon, name = spec.rpartition(":")
+    if colon and file.endswith(".py"):
+        return f"{Path(file).expanduser().resolve()}:{name}"
+    return str(Path(spec).expanduser().resolve()) if spec.endswith(".npz") else spec
+
+
+def located_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Make the paths among arguments absolute."""
+    return {
+        key: str(Path(value).expanduser().resolve()) if key in LOCATIONS and isinstance(value, str) else value
+        for key, value in arguments.items()
+    }

@@ -1,0 +1,122 @@
+"""From settings and a method to a run that is ready to fit."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from landscape.train import schedules
+from landscape.train.augmentation import augmentation
+from landscape.train.batches import Batch, Batches, Resident
+from landscape.train.clock import Clock
+from landscape.train.fit import Run
+from landscape.train.gradients.clipped import clipped
+from landscape.train.method import Method
+from landscape.train.objectives.cross_entropy import cross_entropy
+from landscape.train.objectives.mean import mean
+from landscape.train.schedules import Schedule
+from landscape.train.settings import Settings
+from landscape.train.step import Objective
+from landscape.train.streams import Streams
+
+
+def assembled(
+    resident: Resident,
+    model: nn.Module,
+    settings: Settings,
+    *,
+    loss: str | Callable,
+    method: Method = Method(),  # noqa: B008
+) -> Run:
+    """Make a run, without observers, that trains a copy of a model on resident data.
+
+    Parameters
+    ----------
+    resident : Resident
+        The training split; the run goes on its device and in its dtype.
+    model : nn.Module
+        Left as it is.
+    settings : Settings
+        Optimizer, rate, augmentation, seed.
+    loss : str or callable (outputs, targets) -> losses (B,)
+        What the training objective is the mean of.
+    method : Method
+        What differs from a plain run.
+
+    Raises
+    ------
+    ValueError
+        If the settings do not fit one another, the data or the model.
+    """
+    network = copy.deepcopy(model).to(resident.device, resident.dtype).train()
+    streams = Streams(settings.seed, resident.device)
+    augment = augmentation(settings.augment)
+    if augment is not None and resident.inputs.ndim != 4:
+        raise ValueError(
+            f"Expected images to augment, got inputs of shape {tuple(resident.inputs.shape[1:])}: leave --augment out."
+        )
+    batches = Batches(resident, settings.batch_size, streams, augment)
+    goal = objective(loss, settings.label_smoothing)
+    goal = goal if method.objective is None else method.objective(goal)
+    return Run(
+        model=network,
+        optimizer=optimizer(network, settings),
+        batches=batches,
+        objective=goal if settings.precision != "bfloat16" else mixed(goal),
+        streams=streams,
+        clock=Clock(settings.epochs, len(batches)),
+        gradient=method.gradient if settings.clip is None else clipped(settings.clip, method.gradient),
+        schedules={"lr": rate(settings), **method.schedules},
+    )
+
+
+def optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """Return the untouched torch optimizer of the settings.
+
+    Raises
+    ------
+    ValueError
+        If the model has nothing to train.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError("Expected a model with parameters to train, got none that requires a gradient: thaw some.")
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    nesterov = settings.nesterov
+    return torch.optim.SGD(parameters, settings.lr, settings.momentum, 0.0, settings.weight_decay, nesterov)
+
+
+def rate(settings: Settings) -> Schedule:
+    """Return the learning rate of the settings as a function of the clock."""
+    return schedules.warmed(schedules.SCHEDULES[settings.schedule](settings.lr), settings.warmup)
+
+
+def objective(loss: str | Callable, label_smoothing: float = 0.0) -> Objective:
+    """Return the mean of a loss over a batch, its labels smoothed.
+
+    Raises
+    ------
+    ValueError
+        If labels are to be smoothed for another loss than cross entropy, or the loss is unknown.
+    """
+    if loss == "cross_entropy":
+        return cross_entropy(label_smoothing=label_smoothing)
+    if label_smoothing:
+        raise ValueError(
+            f"Expected cross_entropy for label smoothing, got the loss {loss!r}: leave --label-smoothing out."
+        )
+    return mean(loss)
+
+
+def mixed(goal: Objective) -> Objective:
+    """Evaluate an objective in mixed precision: products in bfloat16, parameters and sums in float32."""
+
+    def objective(model: nn.Module, batch: Batch, clock: Clock) -> Tensor:
+        with torch.autocast(batch.targets.device.type, torch.bfloat16):
+            return goal(model, batch, clock)
+
+    return objective

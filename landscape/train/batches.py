@@ -1,0 +1,124 @@
+"""Batches of resident data: kept on the device as they came, decoded and normalized a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from landscape.dataset import Split
+from landscape.train.augmentation import Augmentation
+from landscape.train.streams import Streams
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Inputs (B, ...) and targets (B, ...) as the model and the objective take them."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """Yield parts of up to `size` examples, in order."""
+        for inputs, targets in zip(self.inputs.split(size), self.targets.split(size), strict=True):
+            yield Batch(inputs, targets)
+
+
+class Resident:
+    """One split on a device: uint8 images stay uint8.
+
+    Parameters
+    ----------
+    split : Split
+    dtype : torch.dtype
+        Of decoded images and of real targets.
+    device : torch.device
+    """
+
+    def __init__(self, split: Split, dtype: torch.dtype, device: torch.device) -> None:
+        self.inputs = torch.tensor(split.inputs).to(device)
+        self.targets = torch.tensor(split.targets).to(device)
+        if self.targets.is_floating_point():
+            self.targets = self.targets.to(dtype)
+        self.dtype, self.device = dtype, device
+        axes = (1, -1, *[1] * (self.inputs.ndim - 2))
+        self.normalization = [
+            torch.tensor(values, dtype=dtype, device=device).view(axes) for values in (split.mean, split.std) if values
+        ]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def batch(self, index: Tensor | slice, augment: Augmentation | None = None, generator: Any = None) -> Batch:
+        """Return some examples: augmented as pixels, then decoded to (x / 255 - mean) / std."""
+        inputs = self.inputs[index]
+        if augment is not None:
+            inputs = augment(inputs, generator)
+        return Batch(self._decoded(inputs), self.targets[index])
+
+    def _decoded(self, inputs: Tensor) -> Tensor:
+        if inputs.dtype == torch.uint8:
+            inputs = inputs.to(self.dtype) / 255
+        elif inputs.is_floating_point():
+            inputs = inputs.to(self.dtype)
+        if not self.normalization:
+            return inputs
+        mean, std = self.normalization
+        return (inputs - mean) / std
+
+
+class Batches:
+    """The training batches of a run, in an order that depends on the seed alone.
+
+    Every example comes once an epoch; the last batch may be short.
+
+    Parameters
+    ----------
+    resident : Resident
+    size : int
+        Examples of a batch.
+    streams : Streams
+    augment : callable, optional
+    """
+
+    def __init__(self, resident: Resident, size: int, streams: Streams, augment: Augmentation | None = None) -> None:
+        self.resident, self.size, self.streams, self.augment = resident, size, streams, augment
+        self.order = torch.arange(len(resident))
+
+    def __len__(self) -> int:
+        return -(-len(self.resident) // self.size)
+
+    def shuffle(self) -> None:
+        """Begin an epoch: draw its order."""
+        self.order = torch.randperm(len(self.resident), generator=self.streams["order"])
+
+    def take(self, position: int) -> Batch:
+        """Return batch number `position` of this epoch."""
+        return self._batch(self.order[position * self.size :][: self.size], self.streams["augment"])
+
+    def draw(self) -> Batch:
+        """Return a fresh batch beside the order of the epoch, without repetition inside it."""
+        generator = self.streams["draw"]
+        return self._batch(torch.randperm(len(self.resident), generator=generator)[: self.size], generator)
+
+    def share(self, position: int) -> float:
+        """Share of the epoch's examples that batch number `position` holds."""
+        total = len(self.resident)
+        return (min(total, (position + 1) * self.size) - position * self.size) / total
+
+    def _batch(self, index: Tensor, generator: torch.Generator) -> Batch:
+        return self.resident.batch(index.to(self.resident.device), self.augment, generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the order of the epoch under way."""
+        return {"order": self.order}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the epoch of another run."""
+        self.order = state["order"]

@@ -1,0 +1,108 @@
+"""The files of a run: its checkpoint, its state while it is not finished, its trajectory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from landscape import checkpoint
+from landscape.checkpoint import Checkpoint
+from landscape.train.fit import Diverged, Interrupted, Run, fit
+from landscape.train.observers.trajectory import trajectory
+from landscape.train.record import Record
+from landscape.train.resume import Resume
+
+
+class Files:
+    """What stands beside ``OUT.pt``: ``OUT.resume`` until the run is done, and the folder ``OUT.trajectory``.
+
+    Parameters
+    ----------
+    output : path or None
+        Where the checkpoint goes; None keeps everything in memory.
+    every : int
+        Epochs between checkpoints of the trajectory; 0 writes none.
+    force : bool
+        Overwrite what is there.
+    """
+
+    def __init__(self, output: str | os.PathLike | None, *, every: int = 0, force: bool = False) -> None:
+        if every < 0:
+            raise ValueError(f"Expected a period of at least 0 epochs, got {every}: change --every.")
+        self.output = None if output is None else Path(output)
+        self.every, self.force = every, force
+        self.resume: Resume | None = None
+        if self.output is not None and self.output.exists() and not force:
+            raise ValueError(f"{self.output}: expected a new file, got one that exists: choose another -o, or --force.")
+
+    @property
+    def folder(self) -> Path:
+        """Where the trajectory goes."""
+        return beside(self.output, ".trajectory")
+
+    def open(self, run: Run, record: Record, fingerprint: str) -> None:
+        """Bring the run to where an unfinished one stood, if there is one, and let it keep its files from here on.
+
+        Raises
+        ------
+        ValueError
+            If there are files of another run and `force` does not say to discard them.
+        OSError
+            If the files cannot be written.
+        """
+        if self.output is None:
+            return
+        self.resume = Resume(beside(self.output, ".resume"), record.identity(run.model, fingerprint))
+        if self.every:
+            write = lambda at, path: checkpoint.write(record.checkpoint(at), path)  # noqa: E731
+            run.observers = [*run.observers, trajectory(self.folder, write, epochs=self.every)]
+        run.observers = [*run.observers, self.resume]
+        if not self.resume.load(run, force=self.force):
+            self._clear_trajectory()
+            self.resume.save(run)
+
+    def keep(self, run: Run) -> None:
+        """Fit the run, and say where its state is if it does not get to its end.
+
+        Raises
+        ------
+        Interrupted
+            If it was stopped between two steps: that state is kept.
+        Diverged
+            If it left the finite numbers: the state of the last good epoch is kept.
+        """
+        try:
+            fit(run)
+        except Interrupted as stopped:
+            if self.resume is None:
+                raise
+            self.resume.save(run)
+            raise Interrupted(f"{stopped}; kept in {self.resume.path}: the same command goes on") from None
+        except Diverged as error:
+            if self.resume is None:
+                raise
+            raise Diverged(f"{error} The weights of the last good epoch are kept in {self.resume.path}.") from None
+
+    def close(self, found: Checkpoint) -> Checkpoint:
+        """Write the checkpoint, then remove the state that led to it; return it with its path and hash."""
+        if self.output is None:
+            return found
+        found = replace(found, path=str(self.output), sha256=checkpoint.write(found, self.output))
+        self.resume.remove()
+        return found
+
+    def _clear_trajectory(self) -> None:
+        stale = sorted(self.folder.glob("epoch-*.pt")) if self.every else []
+        if stale and not self.force:
+            raise ValueError(
+                f"{self.folder}: expected a new folder, got {len(stale)} checkpoints of another run: "
+                "move them away, choose another -o, or pass --force."
+            )
+        for path in stale:
+            path.unlink()
+
+
+def beside(output: Path, suffix: str) -> Path:
+    """Name a file beside ``OUT.pt``, as ``OUT`` with a suffix; any other ending is a part of OUT."""
+    return output.with_name(output.name.removesuffix(".pt") + suffix)

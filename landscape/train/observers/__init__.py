@@ -1,0 +1,1 @@
+"""Observers, one file each: called with the run before its first step and after every step."""

@@ -1,0 +1,59 @@
+"""How a run describes itself: in its checkpoints, and to those who would resume it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from landscape.checkpoint import Checkpoint, Spec
+from landscape.train.fit import Run
+from landscape.train.settings import Settings
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a run before its first step.
+
+    Parameters
+    ----------
+    settings : Settings
+    method : str
+        Name of the method.
+    loss : str
+        Name of the loss that is measured.
+    model, data : Spec or None
+        How to build the model and load the data.
+    """
+
+    settings: Settings
+    method: str
+    loss: str
+    model: Spec | None = None
+    data: Spec | None = None
+
+    def checkpoint(self, run: Run, **further: Any) -> Checkpoint:
+        """Return the weights of a run as they are now, with all that is known about them."""
+        training = {
+            "method": self.method,
+            "settings": asdict(self.settings),
+            "seed": self.settings.seed,
+            "epochs": run.clock.epoch,
+            "steps": run.clock.step,
+            "gradient_evaluations": run.clock.evaluations,
+            "torch": torch.__version__,
+        }
+        state = {name: tensor.detach().cpu().clone() for name, tensor in run.model.state_dict().items()}
+        return Checkpoint(state=state, model=self.model, data=self.data, loss=self.loss, training=training | further)
+
+    def identity(self, model: nn.Module, fingerprint: str) -> dict[str, Any]:
+        """Return what must be equal for one run to go on where another stopped (JSON)."""
+        sizes = sum(parameter.numel() for parameter in model.parameters())
+        return asdict(self.settings) | {
+            "method": self.method,
+            "loss": self.loss,
+            "model": asdict(self.model) if self.model else f"{type(model).__name__} of {sizes} parameters",
+            "data": fingerprint,
+        }

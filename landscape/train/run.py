@@ -1,0 +1,189 @@
+"""Train a model on a data set, from initial weights to a self-describing checkpoint."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from landscape import losses
+from landscape.checkpoint import Checkpoint, Spec
+from landscape.dataset import Dataset
+from landscape.engine import device as devices
+from landscape.train.assembly import assembled
+from landscape.train.batches import Resident
+from landscape.train.evaluation import evaluate
+from landscape.train.files import Files
+from landscape.train.fit import Run
+from landscape.train.method import Method
+from landscape.train.observers.every import Observer
+from landscape.train.observers.history import history
+from landscape.train.record import Record
+from landscape.train.settings import Settings
+
+LOSSES = {"classification": "cross_entropy", "language": "cross_entropy", "regression": "mse"}
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a finished run leaves.
+
+    Attributes
+    ----------
+    model : nn.Module
+        The trained network, on its device.
+    checkpoint : Checkpoint
+        The same, describing itself; `path` is empty if nothing was written.
+    final : dict
+        train_loss, train_accuracy, test_loss, test_accuracy: without augmentation or label smoothing.
+    history : list of dict
+        One record an epoch.
+    seconds : float
+        Time of the whole run, earlier sittings included.
+    """
+
+    model: nn.Module
+    checkpoint: Checkpoint
+    final: dict[str, float | None]
+    history: list[dict[str, Any]]
+    seconds: float
+
+
+def train(
+    data: Dataset,
+    model: nn.Module,
+    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    *,
+    method: Method = Method(),  # noqa: B008 (frozen)
+    loss: str | Callable | None = None,
+    output: str | os.PathLike | None = None,
+    model_spec: Spec | None = None,
+    data_spec: Spec | None = None,
+    every: int = 0,
+    force: bool = False,
+    device: str = "auto",
+    observers: Sequence[Observer] = (),
+) -> Trained:
+    """Train a copy of a model.
+
+    Parameters
+    ----------
+    data : Dataset
+        With a training split; a test split is measured after every epoch if there is one.
+    model : nn.Module
+        At its initial weights; left as it is.
+    settings : Settings
+        What decides the weights, together with data, model and method.
+    method : Method
+        The plain gradient by default.
+    loss : str or callable (outputs, targets) -> losses (B,), optional
+        As `landscape.losses.loss` takes it; by default cross entropy, or the squared error for regression.
+    output : path, optional
+        Where the checkpoint is written. Beside it: ``OUT.resume`` while the run is not finished, and the
+        folder ``OUT.trajectory``, for an output ``OUT.pt``.
+    model_spec, data_spec : Spec, optional
+        How to build the model and load the data, for the checkpoint; the data's origin speaks for itself.
+    every : int
+        Epochs between checkpoints of the trajectory, the initial one included; 0 writes none.
+    force : bool
+        Overwrite an existing checkpoint, and discard the state of a run with other settings.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+    observers : sequence of callables (run) -> None
+        Further ones, such as `landscape.train.observers.progress`.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint exists or the settings differ from those of an unfinished run, without `force`;
+        if a setting does not fit the data; if the run diverges (`landscape.train.fit.Diverged`).
+    OSError
+        If a file cannot be written.
+    KeyboardInterrupt
+        On Ctrl-C, after the step under way; the state is kept and the same call goes on.
+
+    Notes
+    -----
+    A resumed run ends at the same weights as an uninterrupted one, bit for bit, on one machine with one number of
+    threads. On an accelerator that holds for layers whose kernels are deterministic.
+    """
+    loss = loss or LOSSES[data.task]
+    exact = "float32" if settings.precision == "bfloat16" else settings.precision
+    splits = _resident(data, exact, device)
+    run = assembled(splits["train"], model, settings, loss=loss, method=method)
+    record = Record(
+        settings, method.name or settings.optimizer, losses.name(loss), model_spec, data_spec or _origin(data)
+    )
+    files = Files(output, every=every, force=force)
+
+    def measured(*names: str) -> dict[str, float | None]:
+        found = {name: evaluate(run.model, splits[name], losses.loss(loss)) for name in names if name in splits}
+        return {f"{name}_{what}": value for name, values in found.items() for what, value in values.items()}
+
+    run.observers = [history(lambda: measured("test")), *method.observers(), *observers]
+    with _exact_arithmetic(exact, run.streams.device):
+        files.open(run, record, data.fingerprint("train"))
+        with interruptible(run):
+            files.keep(run)
+        final = measured("train", "test")
+    seconds = run.clock.seconds
+    found = record.checkpoint(run, **final, history=run.history, seconds=seconds, device=str(run.streams.device))
+    return Trained(run.model, files.close(found), final, run.history, seconds)
+
+
+@contextmanager
+def interruptible(run: Run) -> Iterator[None]:
+    """Let the first Ctrl-C stop a run after the step under way, and a second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def stop(*_: Any) -> None:
+        if run.interrupted:
+            raise KeyboardInterrupt
+        run.interrupted = True
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
+
+
+@contextmanager
+def _exact_arithmetic(precision: str, where: torch.device) -> Iterator[None]:
+    """Compute in a precision, with cuDNN's deterministic kernels, and leave the settings as they were."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        with devices.arithmetic(precision, where):
+            yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+
+
+def _resident(data: Dataset, precision: str, device: str) -> dict[str, Resident]:
+    where, dtype = devices.device(device), devices.dtype(precision)
+    if where.type == "mps" and dtype == torch.float64:
+        raise ValueError("Expected float32 or bfloat16 on mps, got float64: use --device cpu for it.")
+    data.split("train")  # its absence is an error that names the data
+    return {name: Resident(data.split(name), dtype, where) for name in data.splits}
+
+
+def _origin(data: Dataset) -> Spec | None:
+    origin = data.origin
+    if "name" not in origin:
+        return None
+    return Spec(origin["name"], dict(origin.get("arguments", {})), tuple(origin.get("transforms", ())))
