@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from landscape.probes import _grid
+from landscape.probes._evaluated import evaluated
 from landscape.result import Result, quantity
+
+if TYPE_CHECKING:
+    from landscape.directions import Frame
+    from landscape.objective import Objective
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,6 +46,7 @@ class Surface(Result):
     term_loss: np.ndarray | None = quantity(
         "mean of a term of the loss", "split", "term", "a", "b", unit="nat", optional=True
     )
+    stopped: np.ndarray | None = quantity("given up early: values are those of a tenth of the examples", "a", "b", optional=True)
     draw: np.ndarray | None = quantity("random draw of the directions", "draw", optional=True)
     draw_loss: np.ndarray | None = quantity(
         "mean loss of every draw", "draw", "split", "a", "b", unit="nat", optional=True
@@ -52,3 +62,98 @@ class Surface(Result):
     checkpoint_residual: np.ndarray | None = quantity(
         "distance of a checkpoint from the plane", "checkpoint", optional=True
     )
+
+    @property
+    def center(self) -> tuple[int, ...]:
+        """Index of the center on the grid."""
+        return (int(np.abs(self.a).argmin()), int(np.abs(self.b).argmin()))
+
+    @property
+    def minimum(self) -> tuple[int, ...]:
+        """Index of the smallest loss of the first split; the center, if all are NaN."""
+        loss = self.loss[0]
+        return self.center if np.isnan(loss).all() else tuple(int(i) for i in np.unravel_index(np.nanargmin(loss), loss.shape))
+
+    @property
+    def median(self) -> np.ndarray:
+        """Median of the loss over draws, (split, a, b); the loss itself of a single draw."""
+        return self.loss if self.draw_loss is None else np.median(self.draw_loss, axis=0)
+
+    def band(self, low: float = 0.1, high: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Quantiles of the loss over draws, each (split, a, b)."""
+        draws = self.loss[None] if self.draw_loss is None else self.draw_loss
+        return np.quantile(draws, low, axis=0), np.quantile(draws, high, axis=0)
+
+
+def surface(
+    objective: Objective,
+    directions: Frame | torch.Tensor | None = None,
+    *,
+    center: torch.Tensor | None = None,
+    span: float | str | tuple[float, ...] | None = None,
+    points: int | tuple[int, ...] = 51,
+    normalization: str = "filter",
+    include: tuple[str, ...] = (),
+    seed: int = 0,
+    draws: int = 1,
+    multiple: float = 10.0,
+    stop_above: float | None = None,
+    store: Callable | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Surface:
+    """Measure loss and accuracy on a plane through parameter space, whole and by class, on every split.
+
+    Parameters
+    ----------
+    objective : Objective
+    directions : Frame, Tensor of shape (2, D), or None
+        What is given is what is drawn: not rescaled, not made orthogonal. By default two random
+        directions, normalized as `normalization` says. `landscape.directions` makes others.
+    center : Tensor of shape (D,), optional
+        Where the plane is attached; the objective's own parameters by default.
+    span : float, "auto" or pair of them, optional
+        The grid covers [-span, span], in units of each direction. "auto" goes on until the loss has risen to
+        `multiple` times the center's. By default 1, or as far as the marked checkpoints reach.
+    points : int or pair of int, default=51
+        Grid points along each axis, odd, so that the center is one of them.
+    normalization : str, default="filter"
+        Of random directions: filter, layer, weight, model or none.
+    include : sequence of str, default=()
+        Perturb bias and norm parameters too.
+    seed : int, default=0
+        Of random directions.
+    draws : int, default=1
+        Independent draws of random directions; the first is stored in full, of the others loss and accuracy.
+    multiple : float, default=10
+        Of the center's loss, at which a span of "auto" ends (or 1 nat above it, if that is more).
+    stop_above : float, optional
+        Give up points whose loss on a random tenth of the examples is above this by five standard errors.
+    store : callable, optional
+        Opens part files that make the work resumable, as `landscape.sweep.sweep` takes it.
+    progress : callable, optional
+        Told (points done, points in all).
+
+    Returns
+    -------
+    Surface
+
+    Raises
+    ------
+    ValueError
+        If the grid has no extent, or directions do not fit the objective.
+
+    Notes
+    -----
+    Cost: points^2 x draws evaluations of every split. Each point is computed from the center, never from its
+    neighbour. NaN and infinity stay what they are.
+
+    References
+    ----------
+    Li, Xu, Taylor, Studer & Goldstein (2018), Visualizing the loss landscape of neural nets, arXiv:1712.09913.
+    """
+    found, origin = evaluated(
+        objective, directions, 2, center=center, span=span, points=points, normalization=normalization,
+        include=tuple(include), seed=seed, draws=draws, multiple=multiple, stop_above=stop_above, store=store,
+        progress=progress,
+    )
+    return Surface(**found, origin=origin)

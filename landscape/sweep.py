@@ -1,0 +1,136 @@
+"""Sweeps: an objective measured at many points, in chunks that survive a kill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape.engine.plan import Plan
+from landscape.parts import Parts
+
+if TYPE_CHECKING:
+    from landscape.objective import Objective
+
+Progress = Callable[[int, int], None]
+KEEP = 2.0  # seconds of work that are put into one part file
+CERTAIN = 5.0  # standard errors above the limit at which a point is given up
+
+
+def sweep(
+    objective: Objective,
+    count: int,
+    point: Callable[[Tensor], Tensor],
+    *,
+    stop_above: float | None = None,
+    store: Callable[[Callable[[], dict]], Parts] | None = None,
+    progress: Progress | None = None,
+) -> tuple[dict[str, np.ndarray], dict]:
+    """Measure an objective at many points.
+
+    Parameters
+    ----------
+    objective : Objective
+    count : int
+        Number of points, P.
+    point : callable
+        Indices (K,) -> parameter vectors (K, D), each computed afresh.
+    stop_above : float, optional
+        Give a point up when a random tenth of the examples puts its loss above this limit by five standard errors; its
+        values are then those of the tenth.
+    store : callable, optional
+        Opens the part files, given what makes the plan; without it nothing is kept on disk.
+    progress : callable (done, total), optional
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        ``loss`` (S, P), ``class_loss`` (S, C, P), ... as `Objective.measure` returns them; ``stopped`` (P,).
+    plan : dict
+        How the points were evaluated.
+    """
+
+    def planned() -> dict:
+        return objective.plan(count).record()
+
+    parts = store(planned) if store else None
+    record = parts.plan if parts else planned()
+    plan = Plan(**record)
+    found = _Finished(count, parts)
+    scout = objective.subset(max(2, objective.size // 10)) if stop_above is not None else None
+    if progress:
+        progress(found.number, count)
+    for start in range(0, count, plan.points):
+        index = torch.arange(start, min(start + plan.points, count))
+        if found.has(start):
+            continue
+        found.add(start, _measure(objective, point(index), plan, scout, stop_above))
+        if progress:
+            progress(found.number, count)
+    return found.arrays(), record
+
+
+class _Finished:
+    """What is measured so far; kept in part files, if there are any, every few seconds."""
+
+    def __init__(self, count: int, parts: Parts | None) -> None:
+        self.count, self.parts = count, parts
+        self.chunks: dict[int, dict[str, np.ndarray]] = {}
+        for part in sorted(parts.done()) if parts else ():
+            arrays = parts.read(part)
+            starts, stops = arrays.pop("start"), arrays.pop("stop")
+            offset = 0
+            for start, stop in zip(starts, stops, strict=True):
+                self.chunks[int(start)] = {k: v[..., offset : offset + stop - start] for k, v in arrays.items()}
+                offset += stop - start
+        self.waiting: list[int] = []
+        self.since = time.monotonic()
+
+    @property
+    def number(self) -> int:
+        return sum(c["loss"].shape[-1] for c in self.chunks.values())
+
+    def has(self, start: int) -> bool:
+        return start in self.chunks
+
+    def add(self, start: int, arrays: dict[str, np.ndarray]) -> None:
+        self.chunks[start] = arrays
+        self.waiting.append(start)
+        if self.parts and (time.monotonic() - self.since > KEEP or self.number == self.count):
+            self.keep()
+
+    def keep(self) -> None:
+        chunks = [self.chunks[start] for start in self.waiting]
+        arrays = {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
+        starts = np.array(self.waiting)
+        stops = starts + [c["loss"].shape[-1] for c in chunks]
+        self.parts.write(int(starts[0]), arrays | {"start": starts, "stop": stops})
+        self.waiting, self.since = [], time.monotonic()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        chunks = [self.chunks[start] for start in sorted(self.chunks)]
+        return {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
+
+
+def _measure(
+    objective: Objective, points: Tensor, plan: Plan, scout: Objective | None, limit: float | None
+) -> dict[str, np.ndarray]:
+    stopped = np.zeros(len(points), bool)
+    if scout is None:
+        return _arrays(objective.measure(points, plan=plan)) | {"stopped": stopped}
+    early = scout.measure(points, plan=plan)
+    stopped = early.loss[0] - CERTAIN * early.loss_error[0] > limit
+    arrays = _arrays(early)
+    if not stopped.all():
+        whole = _arrays(objective.measure(points[torch.from_numpy(~stopped).to(points.device)], plan=plan))
+        for name, array in whole.items():
+            arrays[name][..., ~stopped] = array
+    return arrays | {"stopped": stopped}
+
+
+def _arrays(measured: object) -> dict[str, np.ndarray]:
+    return {name: np.array(array) for name, array in vars(measured).items() if array is not None}

@@ -1,0 +1,251 @@
+"""Files of weights: read without running what they may carry, and fitted to a model by name."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import pathlib
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "model_state", "module",
+        "state_dict_ema", "model_ema", "ema")  # where training scripts put weights, likeliest first
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
+BOOKKEEPING = ("n_averaged",)  # counters of wrappers, not of networks
+SHOWN = 6  # keys of a kind that an error lists
+
+_scalar = np._core.multiarray.scalar  # pyright: ignore
+_reconstruct = np._core.multiarray._reconstruct  # pyright: ignore
+_DTYPES = [type(np.dtype(t)) for t in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16")]
+HARMLESS = [  # globals that hold data and run nothing; NumPy under the module names of both its major versions
+    _scalar, _reconstruct, (_scalar, "numpy.core.multiarray.scalar"), (_reconstruct, "numpy.core.multiarray._reconstruct"),
+    np.ndarray, np.dtype, *_DTYPES, argparse.Namespace, pathlib.PosixPath, pathlib.PurePosixPath,
+]
+
+
+def read(path: str | os.PathLike, *, trust: bool = False) -> Any:
+    """Read a file of weights; nothing that it carries is run unless it is trusted.
+
+    Parameters
+    ----------
+    path : path
+        ``.safetensors``, or what ``torch.save`` wrote (zip or legacy), with tensors on any device.
+    trust : bool, default=False
+        Also read pickled modules, TorchScript archives and ``.pt2`` programs, all of which run their own code.
+
+    Returns
+    -------
+    object
+        Usually a dict; under `trust` possibly an nn.Module.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    ValueError
+        If the file is damaged, claims more than it holds, or needs `trust`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected a checkpoint, got no such file.")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: expected a checkpoint, got an empty file.")
+    if path.suffix == ".safetensors":
+        return _safetensors(path)
+    program = _program(path)
+    if program and not trust:
+        raise ValueError(f"{path}: expected weights, got {program}, which runs its own code: save a state dict, or pass --trust.")
+    if program:
+        return _trusted_program(path, program)
+    return _checked(_pickled(path, trust), path)
+
+
+def state_dict(found: Any, path: str | os.PathLike, *, key: str | None = None) -> dict[str, Tensor]:
+    """Find the state dict in what a training script saved.
+
+    Parameters
+    ----------
+    key : str, optional
+        Where it is, such as ``ema`` or ``state.model``; by default the usual places are searched.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the error tells what there is.
+    """
+    if isinstance(found, nn.Module):
+        return dict(found.state_dict())
+    if key is not None:
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if not _is_state(found):
+            raise ValueError(f"{path}: expected a state dict at the key {key!r}, got {_told(found)}.")
+        return dict(found)
+    if _is_state(found):
+        return {k: v for k, v in found.items() if isinstance(v, Tensor)}
+    for name in KEYS if isinstance(found, Mapping) else ():
+        inner = found.get(name)
+        if isinstance(inner, nn.Module) or _is_state(inner):
+            return state_dict(inner, path)
+        if isinstance(inner, Mapping) and any(_is_state(inner.get(k)) for k in KEYS):
+            return state_dict(inner, path)
+    raise ValueError(f"{path}: expected a state dict, at the top or under {', '.join(KEYS[:5])} ..., got {_told(found)}.")
+
+
+def fit(model: nn.Module, state: Mapping[str, Tensor], where: str = "the checkpoint") -> None:
+    """Load a state dict into a model, whatever prefix wrappers have put before its names.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit; missing, unexpected and mis-shaped keys are listed.
+    """
+    own = model.state_dict()
+    state = {k: v for k, v in state.items() if k not in BOOKKEEPING}
+    best = min(_candidates(state), key=lambda pair: sum(map(len, _differences(own, pair[1]))))
+    prefix, inner = best
+    missing, unexpected, shapes = _differences(own, inner)
+    if missing or unexpected or shapes:
+        raise ValueError(
+            f"{where}: expected the weights of {type(model).__name__}, got "
+            + "; ".join(
+                f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''})"
+                for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+                if names
+            )
+            + ": choose another --model or --model-arg."
+        )
+    if len(inner) < len(state):
+        warnings.warn(f"{where}: {len(state) - len(inner)} tensors outside of {prefix!r} are left out.", stacklevel=2)
+    model.load_state_dict({k: v for k, v in inner.items() if k in own}, strict=False)
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Hash a file, in 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path}: expected a safetensors file, got a damaged one ({error}).") from error
+
+
+def _program(path: Path) -> str | None:
+    """Say what a zip archive is, if it is more than weights."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        names = [name.partition("/")[2] for name in archive.namelist()]
+        if any(name.startswith("code/") for name in names):
+            return "a TorchScript archive"
+        if "archive_format" in names or path.suffix == ".pt2":
+            return "an exported program"
+    return None
+
+
+def _trusted_program(path: Path, program: str) -> nn.Module:
+    if program == "a TorchScript archive":
+        return torch.jit.load(path, map_location="cpu")
+    return torch.export.load(path).module()
+
+
+def _pickled(path: Path, trust: bool) -> Any:
+    try:
+        with warnings.catch_warnings(), safe_globals(HARMLESS):
+            warnings.simplefilter("ignore")
+            # The environment can turn torch's safe default off, so it is never left to the default.
+            return torch.load(path, map_location="cpu", weights_only=not trust)
+    except pickle.UnpicklingError as error:
+        raise ValueError(_refusal(path, error)) from error
+    except Exception as error:  # torch and pickle raise nearly anything at damaged bytes
+        raise ValueError(f"{path}: expected a checkpoint, got a damaged file or another format ({_line(error)}).") from error
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    wanted: list[str] = []
+    with contextlib.suppress(Exception), safe_globals(HARMLESS):
+        wanted = sorted(get_unsafe_globals_in_checkpoint(path))
+    if not wanted and "GLOBAL" not in str(error) and "global" not in str(error):
+        return f"{path}: expected a checkpoint, got a damaged file or another format."
+    names = ", ".join(wanted) or _line(error)
+    return (
+        f"{path}: expected weights alone, got a pickle that would run code of its own ({names}): save a state dict, "
+        "or pass --trust if you know where it comes from."
+    )
+
+
+def _checked(found: Any, path: Path) -> Any:
+    """Refuse tensors that claim more elements than their storage holds, before anything copies them."""
+    for tensor in _tensors(found):
+        if tensor.layout == torch.strided and tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ValueError(
+                f"{path}: expected tensors that are stored, got one that claims {tensor.numel()} elements "
+                f"with {tensor.untyped_storage().nbytes()} bytes."
+            )
+    return found
+
+
+def _tensors(found: Any, depth: int = 6) -> list[Tensor]:
+    if isinstance(found, Tensor):
+        return [] if found.is_quantized else [found]
+    if depth == 0 or not isinstance(found, (Mapping, list, tuple)):
+        return []
+    inner = found.values() if isinstance(found, Mapping) else found
+    return [tensor for value in inner for tensor in _tensors(value, depth - 1)]
+
+
+def _is_state(found: Any) -> bool:
+    """A mapping of names to tensors (a state dict may also hold extra state that is not a tensor)."""
+    if not isinstance(found, Mapping) or not found:
+        return False
+    return all(isinstance(k, str) for k in found) and sum(isinstance(v, Tensor) for v in found.values()) > len(found) / 2
+
+
+def _told(found: Any) -> str:
+    if isinstance(found, Mapping):
+        return f"the keys {', '.join(map(str, list(found)[:SHOWN]))}{', ...' if len(found) > SHOWN else ''}" if found else "nothing"
+    return type(found).__name__
+
+
+def _candidates(state: Mapping[str, Tensor]) -> list[tuple[str, dict[str, Tensor]]]:
+    """The state under every stack of prefixes that some of its names bear."""
+    found, waiting = [], [""]
+    while waiting:
+        prefix = waiting.pop(0)
+        inner = {k[len(prefix):]: v for k, v in state.items() if k.startswith(prefix)}
+        found.append((prefix, inner))
+        waiting += [prefix + p for p in PREFIXES if any(k.startswith(p) for k in inner) and prefix.count(".") < 3]
+    return found
+
+
+def _differences(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
+    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    unexpected = [k for k in state if k not in own and not k.endswith("num_batches_tracked")]
+    shapes = [
+        f"{k}: {tuple(state[k].shape)} for {tuple(own[k].shape)}"
+        for k in own
+        if k in state and isinstance(own[k], Tensor) and state[k].shape != own[k].shape
+    ]
+    return missing, unexpected, shapes
+
+
+def _line(error: BaseException) -> str:
+    first = (str(error).strip().splitlines() or [""])[0].partition(". ")[0]
+    return f"{type(error).__name__}: {first[:120]}"
