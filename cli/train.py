@@ -9,22 +9,23 @@ from cyclopts import Parameter
 
 from landscape.train.settings import Settings
 
+Repeated = Annotated[list[str] | None, Parameter(negative="")]
 LOCATIONS = ("root", "path", "file")  # arguments that say where something lies
 
 
 def train(
     *,
     data: str = "digits",
-    data_arg: list[str] | None = None,
-    transform: list[str] | None = None,
+    data_arg: Repeated = None,
+    transform: Repeated = None,
     model: str = "lenet",
-    model_arg: list[str] | None = None,
+    model_arg: Repeated = None,
     loss: str | None = None,
     settings: Annotated[Settings, Parameter(name="*")] = Settings(),  # noqa: B008 (frozen)
     every: int = 0,
     device: str = "auto",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    force: bool = False,
+    force: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Train a network and write a checkpoint that describes itself.
 
@@ -37,7 +38,7 @@ def train(
     data_arg : list of str, optional
         Argument of the data, as key=value; may be repeated.
     transform : list of str, optional
-        Transform of the data, such as longtail(0.01) or label_noise(0.2); may be repeated.
+        Transform of the data, such as longtail=100 or label_noise=0.2; may be repeated.
     model : str
         A registered network (resnet20 is resnet of depth 20), file.py:function or package.module:function.
     model_arg : list of str, optional

@@ -43,7 +43,7 @@ class Record:
             "epochs": run.clock.epoch,
             "steps": run.clock.step,
             "gradient_evaluations": run.clock.evaluations,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),  # a plain str, which a weights-only reader accepts
         }
         state = {name: tensor.detach().cpu().clone() for name, tensor in run.model.state_dict().items()}
         return Checkpoint(state=state, model=self.model, data=self.data, loss=self.loss, training=training | further)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from landscape.train.batches import Batch, Batches
@@ -229,7 +230,8 @@ class Step:
         each = torch.func.vmap(
             torch.func.grad_and_value(value), in_dims=(None, 0, 0), randomness="different", chunk_size=chunk
         )
-        gradients, values = each(named, self.batch.inputs, self.batch.targets)
+        with sdpa_kernel(SDPBackend.MATH):  # the fused attention kernels have no batching rule
+            gradients, values = each(named, self.batch.inputs, self.batch.targets)
         self._count(self.batch, values.mean())
         return tuple(gradients.values())
 

@@ -26,12 +26,12 @@ def progress(console: Console | None = None, *, interval: float = INTERVAL) -> I
     interval : float, seconds
         Time between two lines where there is no terminal.
     """
-    console = console or Console(stderr=True)
-    if not console.is_terminal:
-        yield _lines(console, interval)
+    where = Console(stderr=True) if console is None else console
+    if not where.is_terminal:
+        yield _lines(where, interval)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=where, transient=True) as bar:
         task = bar.add_task("training", total=None)
         yield lambda run: bar.update(task, description=described(run), completed=run.clock.step, total=run.clock.steps)
 

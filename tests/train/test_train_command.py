@@ -1,0 +1,79 @@
+"""The command, called as a function."""
+
+import pytest
+import torch
+from landscape.cli.train import located, located_arguments, short, train
+
+from landscape import checkpoint, losses
+from landscape.train.batches import Resident
+from landscape.train.evaluation import evaluate
+from landscape.train.settings import Settings
+
+NETWORK = """
+from torch import nn
+def tiny(width=4):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_digits_are_learned_and_the_checkpoint_describes_itself(tmp_path, capsys):
+    train(settings=Settings(epochs=12), device="cpu")
+    out = capsys.readouterr().out
+    assert out.startswith("lenet on digits: train loss 0.")
+    assert out.rstrip().endswith("s; lenet-digits.pt")
+    found = checkpoint.read("lenet-digits.pt")
+    data = checkpoint.dataset(found.data)
+    model = checkpoint.build(found.model, data)
+    model.load_state_dict(found.state)
+    again = evaluate(model, Resident(data.split("test"), torch.float32, torch.device("cpu")), losses.loss(found.loss))
+    assert again["accuracy"] == found.training["test_accuracy"] > 0.95
+    assert again["loss"] == pytest.approx(found.training["test_loss"], rel=1e-5)
+
+
+def test_a_users_network_and_changed_data(tmp_path):
+    (tmp_path / "nets.py").write_text(NETWORK)
+    settings = Settings(epochs=1, optimizer="adamw")
+    given = {"model_arg": ["width=6"], "transform": ["subset=100"]}
+    train(model="nets.py:tiny", **given, settings=settings, every=1, device="cpu")
+    found = checkpoint.read("tiny-digits.pt")
+    assert found.model == checkpoint.Spec(f"{tmp_path / 'nets.py'}:tiny", {"width": 6})
+    assert found.data.transforms == ("subset=100",)
+    assert found.training["method"] == "adamw"
+    assert found.training["steps"] == 2
+    assert (tmp_path / "tiny-digits.trajectory" / "epoch-0001.pt").exists()
+
+
+def test_one_seed_is_one_initialization(tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(settings=Settings(epochs=0, seed=seed), output=tmp_path / f"{name}.pt", device="cpu")
+    a, b, c = (checkpoint.read(f"{name}.pt").state["0.weight"] for name in "abc")
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_an_existing_checkpoint_is_refused_before_anything_is_loaded(tmp_path):
+    (tmp_path / "lenet-nonsense.pt").touch()
+    with pytest.raises(ValueError, match="lenet-nonsense.pt: expected a new file"):
+        train(data="nonsense")
+
+
+def test_errors_name_what_is_known():
+    with pytest.raises(ValueError, match="did you mean 'lenet'"):
+        train(model="lenett", settings=Settings(epochs=0))
+    with pytest.raises(ValueError, match="Expected key=value"):
+        train(model_arg=["width"])
+
+
+def test_names_and_places(tmp_path):
+    assert (short("digits"), short("dir/net.py:build"), short("dir/points.npz")) == ("digits", "build", "points")
+    assert located("nets.py:build") == f"{tmp_path / 'nets.py'}:build"
+    assert located("points.npz") == str(tmp_path / "points.npz")
+    assert located("package.module:build") == "package.module:build"
+    assert located_arguments({"root": "here", "normalize": "imagenet", "n": 3}) == {
+        "root": str(tmp_path / "here"), "normalize": "imagenet", "n": 3,
+    }  # fmt: skip
