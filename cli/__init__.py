@@ -1,0 +1,92 @@
+"""The command ``landscape``: one file a command, and one command for each probe."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from landscape import __version__, discovery
+
+INTERRUPTED = 130
+EXPECTED = (ValueError, OSError, ImportError)  # errors that the user can mend: one line, no traceback
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 an error that the user can mend, 2 usage, 130 interrupted."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    import cyclopts
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(words)(words, exit_on_error=False, result_action="return_none")
+    except cyclopts.CycloptsError:
+        return 2  # cyclopts has told what is wrong, with a suggestion
+    except KeyboardInterrupt:
+        print("landscape: interrupted; what was done is kept: run the same command again to go on.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except EXPECTED as error:
+        if os.environ.get("LANDSCAPE_DEBUG"):
+            raise
+        print(f"landscape: {_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def app(words: Sequence[str] = ()) -> Any:
+    """Build the command line; only the command that `words` name is imported."""
+    import cyclopts
+
+    root = cyclopts.App(
+        "landscape", help="Measure the loss landscape of neural networks and draw it.", version=__version__,
+        suppress_keyboard_interrupt=False, default_parameter=cyclopts.Parameter(negative=()),
+    )
+    for name, (summary, make) in commands().items():
+        wanted = bool(words) and words[0] == name
+        command = cyclopts.App(name, help=None if wanted else summary)
+        if wanted:
+            command.default(make())
+        root.command(command)
+    return root
+
+
+@cache
+def commands() -> dict[str, tuple[str, Any]]:
+    """Map every command to its one-line summary and to what imports its function."""
+    found = {}
+    for name in discovery.names("landscape.probes"):
+        found[name] = (_summary("landscape.probes", name), lambda name=name: _probe(name))
+    for name in discovery.names("landscape.cli"):
+        found[name.rstrip("_")] = (_summary("landscape.cli", name), lambda name=name: discovery.member("landscape.cli", name))
+    return dict(sorted(found.items()))
+
+
+def _probe(name: str) -> Any:
+    from landscape.cli._probe import command
+
+    return command(name)
+
+
+def _summary(package: str, name: str) -> str:
+    """Read the first line of the docstring of the function that a file is named for, without importing it."""
+    folder = importlib.util.find_spec(package).submodule_search_locations[0]
+    tree = ast.parse((Path(folder) / f"{name}.py").read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    words = ast.get_docstring(functions[0]) if functions else None
+    return (words or "").partition("\n")[0]
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

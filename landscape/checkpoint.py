@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape import discovery, transforms, weights
-from landscape.dataset import Dataset
+from landscape import discovery, reading, transforms, weights
+from landscape.dataset import SPLITS, Dataset
 from landscape.result import replaced
 
 FORMAT = 1
@@ -45,6 +45,8 @@ class Checkpoint:
         Whether the running statistics belong to these weights (those of an average of weights do not).
     training : dict
         Method, seed, epoch, gradient evaluations, final losses (JSON); empty for foreign files.
+    module : nn.Module or None
+        The network itself, where a trusted file held more than weights.
     path, sha256 : str
         Where the file was read and what its bytes hash to; empty until read or written.
     """
@@ -55,6 +57,7 @@ class Checkpoint:
     loss: str = "cross_entropy"
     batchnorm: str = "fresh"
     training: dict[str, Any] = field(default_factory=dict)
+    module: nn.Module | None = None
     path: str = ""
     sha256: str = ""
 
@@ -83,7 +86,7 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike) -> str:
     return hashlib.sha256(content.getvalue()).hexdigest()
 
 
-def read(path: str | os.PathLike, *, trust: bool = False) -> Checkpoint:
+def read(path: str | os.PathLike, *, trust: bool = False, key: str | None = None) -> Checkpoint:
     """Read a checkpoint of ours or of anybody.
 
     Parameters
@@ -92,6 +95,8 @@ def read(path: str | os.PathLike, *, trust: bool = False) -> Checkpoint:
         ``.safetensors``, or anything that ``torch.save`` wrote.
     trust : bool, default=False
         Run the code that the file brings along, if it is a pickle of more than weights.
+    key : str, optional
+        Where in a foreign file the state dict is, such as ``ema``; by default the usual places are searched.
 
     Raises
     ------
@@ -103,7 +108,8 @@ def read(path: str | os.PathLike, *, trust: bool = False) -> Checkpoint:
     found = weights.read(path, trust=trust)
     known = {"path": str(path), "sha256": weights.sha256(path)}
     if not (isinstance(found, dict) and "landscape" in found):
-        return Checkpoint(state=weights.state_dict(found, path), **known)
+        module = found if isinstance(found, nn.Module) else None
+        return Checkpoint(state=weights.state_dict(found, path, key=key), module=module, **known)
     if found["landscape"] > FORMAT:
         raise ValueError(f"{path}: expected format {FORMAT} or older, got {found['landscape']}: update landscape.")
     return Checkpoint(
@@ -120,18 +126,32 @@ def read(path: str | os.PathLike, *, trust: bool = False) -> Checkpoint:
 def dataset(spec: Spec) -> Dataset:
     """Load the data that a specification names, transformed as it says.
 
-    ``name`` may also be the path of an ``.npz`` file. A user's function may return a Dataset, or
-    ``(inputs, targets)``, or a mapping of splits to such pairs.
+    ``name`` may also be the path of an ``.npz`` file. A user's function may return a Dataset; anything that
+    `landscape.reading.read` takes (a pair, a torch Dataset, a DataLoader); or a mapping of train and test to such.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, an argument or transform does not fit, or the function returns no such data.
     """
     if spec.name.endswith(".npz"):
         spec = Spec("npz", {"root": spec.name, **spec.arguments}, spec.transforms)
-    function = discovery.resolve(spec.name, "landscape.data")
-    found = _call(function, spec, {})
-    if not isinstance(found, Dataset):
-        found = Dataset.of(found, name=spec.name)
+    found = _as_dataset(_call(discovery.resolve(spec.name, "landscape.data"), spec, {}), spec.name)
     for text in spec.transforms:
         found = transforms.transform(text)(found)
     return found
+
+
+def fitted(checkpoint: Checkpoint, model: nn.Module) -> nn.Module:
+    """Load a checkpoint's weights into a model, and return it.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit; missing, unexpected and mis-shaped keys are listed.
+    """
+    weights.fit(model, checkpoint.state, checkpoint.path or "the checkpoint")
+    return model
 
 
 def build(spec: Spec, data: Dataset | None = None) -> nn.Module:
@@ -152,6 +172,21 @@ def build(spec: Spec, data: Dataset | None = None) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise ValueError(f"{spec.name}: expected a function that returns an nn.Module, got {type(model).__name__}.")
     return model
+
+
+def _as_dataset(found: Any, name: str) -> Dataset:
+    if isinstance(found, Dataset):
+        return found
+    parts = found if isinstance(found, dict) and set(found) <= set(SPLITS) and found else {"train": found}
+    examples = {split: reading.read(part) for split, part in parts.items()}
+    if any(len(e.segments) > 1 or not isinstance(e.segments[0][0], Tensor) for e in examples.values()):
+        raise ValueError(f"{name}: expected inputs that are one array, got several of different shapes or names.")
+    pairs = {split: tuple(t.numpy() for t in e.segments[0]) for split, e in examples.items()}
+    first = next(iter(examples.values()))
+    targets = first.segments[0][1]
+    task = "regression" if targets.is_floating_point() else "language" if targets.ndim == 2 else "classification"
+    classes = max((e.classes for e in examples.values()), key=len)
+    return Dataset(name, pairs.get("train"), pairs.get("test"), classes, first.mean, first.std, task)
 
 
 def _call(function: Any, spec: Spec, offered: dict[str, Any]) -> Any:

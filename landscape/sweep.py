@@ -60,25 +60,28 @@ def sweep(
     parts = store(planned) if store else None
     record = parts.plan if parts else planned()
     plan = Plan(**record)
-    found = _Finished(count, parts)
+    found = _Finished(parts)
     scout = objective.subset(max(2, objective.size // 10)) if stop_above is not None else None
     if progress:
         progress(found.number, count)
-    for start in range(0, count, plan.points):
-        index = torch.arange(start, min(start + plan.points, count))
-        if found.has(start):
-            continue
-        found.add(start, _measure(objective, point(index), plan, scout, stop_above))
-        if progress:
-            progress(found.number, count)
+    try:
+        for start in range(0, count, plan.points):
+            index = torch.arange(start, min(start + plan.points, count))
+            if found.has(start):
+                continue
+            found.add(start, _measure(objective, point(index), plan, scout, stop_above))
+            if progress:
+                progress(found.number, count)
+    finally:
+        found.keep()
     return found.arrays(), record
 
 
 class _Finished:
     """What is measured so far; kept in part files, if there are any, every few seconds."""
 
-    def __init__(self, count: int, parts: Parts | None) -> None:
-        self.count, self.parts = count, parts
+    def __init__(self, parts: Parts | None) -> None:
+        self.parts = parts
         self.chunks: dict[int, dict[str, np.ndarray]] = {}
         for part in sorted(parts.done()) if parts else ():
             arrays = parts.read(part)
@@ -100,10 +103,13 @@ class _Finished:
     def add(self, start: int, arrays: dict[str, np.ndarray]) -> None:
         self.chunks[start] = arrays
         self.waiting.append(start)
-        if self.parts and (time.monotonic() - self.since > KEEP or self.number == self.count):
+        if time.monotonic() - self.since > KEEP:
             self.keep()
 
     def keep(self) -> None:
+        """Write what is not yet on disk, also when the work is interrupted."""
+        if not (self.parts and self.waiting):
+            return
         chunks = [self.chunks[start] for start in self.waiting]
         arrays = {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
         starts = np.array(self.waiting)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,6 @@ def evaluated(
     """Evaluate an objective over a grid of one or two axes; return the arrays of a Line or Surface, and their origin."""
     if draws < 1 or (draws > 1 and directions is not None):
         raise ValueError(f"Expected draws=1, or several draws of random directions, got draws={draws}.")
-    begun = time.perf_counter()
     frames = [
         _grid.frame(objective, directions, count, center, normalization, include, seed, draw) for draw in range(draws)
     ]
@@ -46,7 +44,6 @@ def evaluated(
         "directions": frames[0].record,
         "plan": plan,
         "evaluations": draws * math.prod(shape),
-        "seconds": time.perf_counter() - begun,
     }
     return found, origin
 

@@ -1,0 +1,214 @@
+"""Where an objective comes from: the options about checkpoint, network, data and arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from landscape import discovery
+from landscape.cli.train import located, located_arguments
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from landscape.checkpoint import Checkpoint, Spec
+    from landscape.dataset import Dataset
+    from landscape.objective import Objective
+
+NETWORK = Group("Network and data", sort_key=1)
+ARITHMETIC = Group("Arithmetic", sort_key=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """How a checkpoint becomes an objective. What a checkpoint says of itself need not be given."""
+
+    model: Annotated[str | None, Parameter(group=NETWORK)] = None
+    "A registered network (resnet20), file.py:function or package.module:function that returns one."
+    model_arg: Annotated[list[str] | None, Parameter(group=NETWORK)] = None
+    "Argument of the network, as key=value; repeat for more."
+    data: Annotated[str | None, Parameter(group=NETWORK)] = None
+    "A registered data set (cifar10), a .npz file, file.py:function or package.module:function."
+    data_arg: Annotated[list[str] | None, Parameter(group=NETWORK)] = None
+    "Argument of the data, as key=value, such as root=DIR; repeat for more."
+    transform: Annotated[list[str] | None, Parameter(group=NETWORK)] = None
+    "Transform of the data, such as longtail=100 or classes=0,1; repeat for more."
+    split: Annotated[str, Parameter(group=NETWORK)] = "both"
+    "Parts of the data: train, test, or both in one pass."
+    examples: Annotated[int | None, Parameter(group=NETWORK)] = None
+    "Random examples of each split to use, the same at every point; all by default."
+    loss: Annotated[str | None, Parameter(group=NETWORK)] = None
+    "cross_entropy, causal, mse, mae, huber, bce, or file.py:function giving one loss per example."
+    parameters: Annotated[str, Parameter(group=NETWORK)] = "*"
+    "Globs of parameter names to move, separated by commas; the rest is held fixed."
+    key: Annotated[str | None, Parameter(group=NETWORK)] = None
+    "Where in the file the weights are, such as ema; the usual places are searched by default."
+    trust: Annotated[bool, Parameter(group=NETWORK, negative="")] = False
+    "Run the code that a checkpoint carries or names. Only for files whose origin you know."
+    batchnorm: Annotated[str, Parameter(group=ARITHMETIC)] = "frozen"
+    "Statistics: frozen (the checkpoint's), refit (recomputed at every point), batch (of each batch)."
+    batch_size: Annotated[int | None, Parameter(group=ARITHMETIC)] = None
+    "Examples of a batch, where batch norm makes the loss depend on it."
+    precision: Annotated[str, Parameter(group=ARITHMETIC)] = "float32"
+    "float32, float64, bfloat16 or tf32."
+    device: Annotated[str, Parameter(group=ARITHMETIC)] = "auto"
+    "auto, cpu, cuda, cuda:N or mps."
+    strategy: Annotated[str, Parameter(group=ARITHMETIC)] = "auto"
+    "How points are evaluated: auto measures; or such as loop,examples=256 or vmap,points=16,examples=512."
+
+    def checkpoint(self, path: Path) -> Checkpoint:
+        """Read a checkpoint, and fill in what the options say of it."""
+        from landscape import checkpoint
+
+        found = checkpoint.read(path, trust=self.trust, key=self.key)
+        model = _given(self.model, self.model_arg, None) or self._vetted(found.model, "model", path)
+        data = _given(self.data, self.data_arg, self.transform) or self._vetted(found.data, "data", path)
+        if found.model and not self.model and self.model_arg:
+            model = replace(model, arguments=model.arguments | _arguments(self.model_arg))
+        if found.data and not self.data and (self.data_arg or self.transform):
+            arguments, transforms = data.arguments | _arguments(self.data_arg), tuple(self.transform or data.transforms)
+            data = replace(data, arguments=arguments, transforms=transforms)
+        loss = self.loss and located(self.loss) or found.loss
+        if not self.loss and not discovery.registered(found.loss):
+            self._require_trust(found.loss, "loss", path)
+        return replace(found, model=model, data=data, loss=loss)
+
+    def dataset(self, found: Checkpoint) -> Dataset:
+        """Load the data of a checkpoint."""
+        from landscape import checkpoint
+
+        if found.data is None:
+            raise ValueError(f"{found.path}: expected --data, since this checkpoint does not say its data: name them.")
+        return checkpoint.dataset(found.data)
+
+    def splits(self, data: Dataset) -> dict[str, Any]:
+        """Return the parts of the data that are asked for, by name."""
+        from landscape.transforms import subset
+
+        if self.split not in ("train", "test", "both"):
+            raise ValueError(f"Expected --split train, test or both, got {self.split!r}.")
+        if self.examples is not None and self.examples < 1:
+            raise ValueError(f"Expected at least 1 example, got --examples {self.examples}.")
+        names = list(data.splits) if self.split == "both" else [self.split]
+        chosen = {}
+        for name in names:
+            part = data.split(name)
+            few = self.examples is not None and self.examples < part.size
+            chosen[name] = _only(data, name, subset(self.examples, seed=0)) if few else part
+        return chosen
+
+    def load(self, path: Path) -> Loaded:
+        """Build the objective of a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint does not say its network or data and no option does; if they do not fit; or if its
+            batch-norm statistics are stale and would be used.
+        """
+        from landscape import checkpoint
+        from landscape.objective import Objective
+
+        found = self.checkpoint(path)
+        data = self.dataset(found)
+        if found.module is not None and self.model is None:
+            model = found.module
+        elif found.model is None:
+            raise ValueError(f"{path}: expected --model, since this checkpoint does not say its network: name it.")
+        else:
+            model = checkpoint.fitted(found, quietly_built(found.model, data))
+        if found.batchnorm == "stale" and self.batchnorm == "frozen":
+            raise ValueError(
+                f"{path}: expected batch-norm statistics of these weights, got stale ones (an average of weights has "
+                "none of its own): pass --batchnorm refit."
+            )
+        made = Objective(
+            model, self.splits(data), found.loss, parameters=[g.strip() for g in self.parameters.split(",")],
+            batchnorm=self.batchnorm, precision=self.precision, device=self.device, batch_size=self.batch_size,
+            strategy=self.strategy,
+        )
+        return Loaded(self, made, found, model)
+
+    def record(self) -> dict[str, Any]:
+        """Return the options as plain JSON, with the paths among them absolute."""
+        found = asdict(self)
+        for name in ("model", "data", "loss"):
+            found[name] = found[name] and located(found[name])
+        return found
+
+    def _vetted(self, spec: Spec | None, what: str, path: Path) -> Spec | None:
+        if spec is not None and not (discovery.registered(spec.name) or spec.name.endswith(".npz")):
+            self._require_trust(spec.name, what, path)
+        return spec
+
+    def _require_trust(self, name: str, what: str, path: Path) -> None:
+        if not self.trust:
+            raise ValueError(
+                f"{path}: expected a registered {what}, got a checkpoint that names code to run ({name}): "
+                f"pass --{what} {name}, or --trust, if you know where it comes from."
+            )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An objective, and the checkpoint and network it was made from."""
+
+    source: Source
+    objective: Objective
+    checkpoint: Checkpoint
+    model: Any
+
+    def vectors(self, paths: Sequence[Path]) -> list[Tensor]:
+        """Read other checkpoints of the same network as parameter vectors (D,)."""
+        from landscape import checkpoint
+
+        found = []
+        for path in paths:
+            other = checkpoint.read(path, trust=self.source.trust, key=self.source.key)
+            found.append(self.objective.pack(checkpoint.fitted(other, deepcopy(self.model))))
+        return found
+
+    def record(self) -> dict[str, Any]:
+        """Say where the objective comes from, in plain JSON."""
+        known = self.checkpoint
+        return {
+            "checkpoint": {"path": str(Path(known.path).resolve()), "sha256": known.sha256},
+            "model": known.model and asdict(known.model),
+            "data": known.data and asdict(known.data),
+            "objective": self.objective.record(),
+            "source": self.source.record(),
+        }
+
+
+def quietly_built(spec: Spec, data: Dataset) -> Any:
+    """Build a network without touching the random state: its weights are replaced anyway."""
+    import torch
+
+    from landscape import checkpoint
+
+    with torch.random.fork_rng(devices=[]):
+        return checkpoint.build(spec, data)
+
+
+def _given(name: str | None, arguments: list[str] | None, transforms: list[str] | None) -> Spec | None:
+    from landscape.checkpoint import Spec
+
+    return Spec(located(name), _arguments(arguments), tuple(transforms or ())) if name else None
+
+
+def _arguments(pairs: list[str] | None) -> dict[str, Any]:
+    return located_arguments(discovery.arguments(pairs or ()))
+
+
+def _only(data: Dataset, name: str, few: Any) -> Any:
+    """Take a random subset of one split."""
+    from landscape.dataset import Dataset
+
+    pair = (data.split(name).inputs, data.split(name).targets)
+    one = Dataset(data.name, pair, None, data.classes, data.mean, data.std, data.task)
+    return replace(few(one).split("train"), name=name)

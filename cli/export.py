@@ -1,0 +1,41 @@
+"""``landscape export``: a result for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def export(
+    result: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    log: bool = False,
+    clip: float | None = None,
+) -> None:
+    """Write a result as a table (.csv) or as a surface for ParaView (.vts).
+
+    Parameters
+    ----------
+    result : Path
+        An HDF5 file of landscape, or of Li et al.'s scripts.
+    output : Path, optional
+        The file, .csv or .vts; RESULT.csv by default.
+    log : bool
+        Height is the logarithm of the loss (.vts).
+    clip : float, optional
+        Largest height (.vts).
+    """
+    from landscape.cli.show import read
+    from landscape.plots import export as write
+
+    path = output or result.with_suffix(".csv")
+    if path.suffix == ".csv":
+        write.csv(read(result), path)
+    elif path.suffix == ".vts":
+        write.vtk(read(result), path, log=log, clip=clip)
+    else:
+        raise ValueError(f"Expected an output that ends in .csv or .vts, got {path}.")
+    print("data:   ", path)
