@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils import _pytree as pytree
 
 from landscape import discovery
 
 IGNORED = -100  # the target that marks a token to leave out, as in torch's cross entropy
+HALF = (torch.bfloat16, torch.float16)
 
 
 class Scores(NamedTuple):
@@ -24,7 +26,7 @@ class Scores(NamedTuple):
     weight : Tensor of shape (B,)
         What the loss is divided by in the mean: 1, or the number of tokens.
     correct : Tensor of shape (B,)
-        Number of right answers; NaN where that means nothing.
+        Number of right answers (their share times the weight); NaN where that means nothing.
     terms : Tensor of shape (T, B)
         The terms of the loss, kept apart; T = 0 for a loss of one term.
     """
@@ -42,11 +44,21 @@ class Weighted(NamedTuple):
     weight: Tensor
 
 
-def cross_entropy(outputs: Tensor, targets: Tensor) -> Weighted:
-    """Return the negative log-likelihood of class indices: (B, C) or (B, T, C) -> (B,), in nats."""
-    classes = outputs.shape[-1] if targets.ndim == outputs.ndim - 1 and targets.ndim > 1 else 0
-    logits = outputs.movedim(-1, 1) if classes else outputs
-    each = functional.cross_entropy(logits.float() if _half(logits) else logits, targets, reduction="none")
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Weighted | Tensor:
+    """Return the negative log-likelihood of the targets, in nats.
+
+    Parameters
+    ----------
+    outputs : Tensor of shape (B, C), (B, ..., C) or (B, C, ...)
+        Logits; where both readings of the shape are possible, the classes are on the last axis.
+    targets : Tensor of shape (B,) or (B, ...)
+        Class indices, -100 for a token to leave out; or probabilities (B, C).
+    """
+    if targets.is_floating_point():
+        return functional.cross_entropy(outputs, targets, reduction="none")
+    axis = class_axis(outputs, targets)
+    logits = outputs if axis is None else outputs.movedim(axis, 1)
+    each = functional.cross_entropy(logits, targets, reduction="none")
     kept = (targets != IGNORED).to(each.dtype)
     return Weighted(_rows(each, torch.sum), _rows(kept, torch.sum))
 
@@ -105,14 +117,25 @@ def name(spec: str | Callable) -> str:
     return spec if isinstance(spec, str) else getattr(spec, "__name__", type(spec).__name__)
 
 
+def class_axis(outputs: Any, targets: Tensor) -> int | None:
+    """Find the axis of the class scores: the last one or, as of images, the second; None without class indices."""
+    if not isinstance(outputs, Tensor) or targets.is_floating_point() or targets.ndim != outputs.ndim - 1:
+        return None
+    if targets.shape[1:] == outputs.shape[1:-1]:
+        return outputs.ndim - 1
+    return 1 if targets.shape[1:] == outputs.shape[2:] else None
+
+
 def scores(function: Callable, outputs: Any, targets: Tensor) -> Scores:
     """Apply a loss to a batch and count right answers.
 
     Parameters
     ----------
     function : callable (outputs, targets) -> Tensor (B,) or (B, ...), Weighted, or dict of name -> one of these
-        A dict keeps the terms of a loss apart; the loss is their sum.
+        A dict keeps the terms of a loss apart; the loss is their sum. Its weight is that of the first term that
+        has one, and means of the others are multiplied by it.
     outputs : Tensor, or an object with ``.logits``
+        Half-precision numbers are widened to float32 first.
     targets : Tensor of shape (B, ...)
 
     Raises
@@ -120,42 +143,65 @@ def scores(function: Callable, outputs: Any, targets: Tensor) -> Scores:
     ValueError
         If the function returns something else, such as a mean over the batch.
     """
-    outputs = getattr(outputs, "logits", outputs)
+    outputs = _full(outputs)
     found = function(outputs, targets)
-    terms = found if isinstance(found, dict) else {"": found}
-    each = [_weighted(value, len(targets)) for value in terms.values()]
-    total = torch.stack([one.loss for one in each]).sum(0) if len(each) > 1 else each[0].loss
-    kept = torch.stack([one.loss for one in each]) if isinstance(found, dict) else total.new_zeros(0, len(targets))
-    return Scores(total, each[0].weight, _correct(function, outputs, targets, total), kept)
+    each = [_weighted(value, targets) for value in (found.values() if isinstance(found, dict) else [found])]
+    weight = next((one.weight for one in each if one.weight is not None), torch.ones_like(each[0].loss))
+    losses = torch.stack([_reweighted(one, weight) for one in each])
+    terms = losses if isinstance(found, dict) else losses[:0]
+    return Scores(losses.sum(0), weight, _correct(function, outputs, targets, weight), terms)
 
 
 def term_names(function: Callable, outputs: Any, targets: Tensor) -> tuple[str, ...]:
     """Name the terms of a loss; empty for a loss of one term."""
-    found = function(getattr(outputs, "logits", outputs), targets)
-    return tuple(found) if isinstance(found, dict) else ()
+    found = function(_full(outputs), targets)
+    return tuple(map(str, found)) if isinstance(found, dict) else ()
 
 
-def _weighted(value: Any, examples: int) -> Weighted:
+class _Piece(NamedTuple):
+    loss: Tensor
+    weight: Tensor | None
+
+
+def _weighted(value: Any, targets: Tensor) -> _Piece:
     if isinstance(value, Weighted):
-        return value
-    if not isinstance(value, Tensor) or value.ndim == 0 or value.shape[0] != examples:
+        return _Piece(value.loss, value.weight.to(value.loss.dtype))
+    if not isinstance(value, Tensor) or value.ndim == 0 or value.shape[0] != len(targets):
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(
-            f"Expected a loss that returns one value for each of {examples} examples, got {shape}: "
+            f"Expected a loss that returns one value for each of {len(targets)} examples, got {shape}: "
             "use reduction='none' and leave the mean to the objective."
         )
-    rows = _rows(value, torch.mean)
-    return Weighted(rows, torch.ones_like(rows))
+    return _Piece(_rows(value, torch.mean), None)
 
 
-def _correct(function: Callable, outputs: Any, targets: Tensor, like: Tensor) -> Tensor:
+def _reweighted(piece: _Piece, weight: Tensor) -> Tensor:
+    if piece.weight is None:
+        return piece.loss * weight
+    if piece.weight is weight:
+        return piece.loss
+    return piece.loss * (weight / torch.where(piece.weight > 0, piece.weight, 1.0))
+
+
+def _correct(function: Callable, outputs: Any, targets: Tensor, weight: Tensor) -> Tensor:
+    """Return the share of right answers of every example, times its weight: (B,). NaN is never a right answer."""
+    if function is bce:
+        right = ((outputs > 0) == (_like(targets, outputs) > 0.5)) & ~outputs.isnan()
+        return _rows(right.to(weight.dtype), torch.mean) * weight
     if function is causal:
         outputs, targets = outputs[:, :-1], targets[:, 1:]
-    whole = isinstance(outputs, Tensor) and not targets.is_floating_point() and targets.ndim == outputs.ndim - 1
-    if not whole:
-        return torch.full_like(like, torch.nan)
-    right = (outputs.argmax(-1) == targets) & (targets != IGNORED)
-    return _rows(right.to(like.dtype), torch.sum)
+    axis = class_axis(outputs, targets)
+    if axis is None or outputs.shape[axis] < 2:
+        return torch.full_like(weight, torch.nan)
+    kept = targets != IGNORED
+    right = (outputs.argmax(axis) == targets) & kept & ~outputs.isnan().any(axis)
+    right, kept = (_rows(t.to(weight.dtype), torch.sum) for t in (right, kept))
+    return right * (weight / kept.clamp(min=1))
+
+
+def _full(outputs: Any) -> Any:
+    outputs = getattr(outputs, "logits", outputs)
+    return pytree.tree_map_only(Tensor, lambda t: t.float() if t.dtype in HALF else t, outputs)
 
 
 def _rows(values: Tensor, reduce: Callable) -> Tensor:
@@ -163,14 +209,10 @@ def _rows(values: Tensor, reduce: Callable) -> Tensor:
 
 
 def _like(targets: Tensor, outputs: Tensor) -> Tensor:
-    """Give targets the dtype and, for a trailing axis of one, the shape of the outputs: never broadcast (B,) to (B, B)."""
+    """Give targets the dtype and, but for axes of one, the shape of the outputs: never broadcast (B,) to (B, B)."""
     if targets.shape != outputs.shape and targets.numel() != outputs.numel():
         raise ValueError(
             f"Expected targets of the outputs' shape {tuple(outputs.shape)}, got {tuple(targets.shape)}: "
             "reshape the targets, or use another loss."
         )
     return targets.reshape(outputs.shape).to(outputs.dtype)
-
-
-def _half(logits: Tensor) -> bool:
-    return logits.dtype in (torch.bfloat16, torch.float16)

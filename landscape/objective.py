@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from landscape import losses
-from landscape.engine import batchnorm, device, plan
-from landscape.engine.evaluate import Evaluator, gradient
-from landscape.engine.folding import foldable
+from landscape.engine import batchnorm
+from landscape.engine.device import arithmetic, dtype
+from landscape.engine.device import device as place
 from landscape.engine.moments import Measurement, measurement
 from landscape.engine.network import Network
 from landscape.engine.plan import Plan
 from landscape.engine.resident import Resident
+from landscape.engine.runner import Runner
+from landscape.engine.trial import trial
 from landscape.reading import Examples, read
 
 BATCH = 128  # examples of a batch, where batch norm makes the loss depend on it and the data do not say
@@ -37,7 +37,7 @@ class Objective:
     ----------
     model : nn.Module
         Copied and put in evaluation mode; the original is never touched, nor is any random state.
-    data : pair (inputs, targets), Split, torch Dataset, DataLoader, iterable of batches, or mapping of name to one of these
+    data : pair (inputs, targets), Split, torch Dataset, DataLoader, iterable of batches, or mapping of names to such
         Read once, in order. Of several splits the first is the one that `value` and `gradient` are about;
         `measure` tells all of them.
     loss : str or callable, default="cross_entropy"
@@ -62,7 +62,8 @@ class Objective:
         D, and the number of examples N of the first split.
     blocks : tuple of Block
         Name, shape and place of each parameter in the vector.
-    splits, classes : tuple of str
+    splits, classes, terms : tuple of str
+        Names of the parts of the data, of the classes, of the terms of the loss.
 
     Raises
     ------
@@ -106,23 +107,39 @@ class Objective:
         stochastic: bool = False,
     ) -> None:
         self.precision, self.batchnorm = precision, batchnorm
-        self.device = _device(device)
+        self.device = place(device)
         self.loss, self.loss_name = losses.loss(loss), losses.name(loss)
         examples = _splits(data, stochastic)
-        self.network = Network(model, parameters, _dtype(precision), self.device)
+        self.network = Network(model, parameters, dtype(precision), self.device)
         self.theta = self.network.pack(self.network.model)
         self._fixed = _fixed_batches(self.network, batchnorm, batch_size, next(iter(examples.values())))
+        self.classes = max((e.classes for e in examples.values()), key=len)
         self._hold(examples)
+        with arithmetic(precision, self.device):
+            self._trial = trial(
+                self.network, self.loss, dict(zip(examples, self._resident, strict=True)),
+                fixed=self._fixed, stochastic=stochastic,
+            )
         self._reference = self._resident[0] if batchnorm == "refit" and self.network.norms else None
-        with self._arithmetic():
-            self._each, self.terms = self._try(stochastic)
-        self._foldable = batchnorm == "frozen" and bool(foldable(self.network.model))
+        self._runner = self._running()
 
     def _hold(self, examples: dict[str, Examples]) -> None:
+        classes = len(self.classes) if all(e.labels is not None for e in examples.values()) else 0
         self.examples = examples
-        self._resident = [Resident(e, self.network.dtype, self.device) for e in examples.values()]
-        self._plans: dict[int, Plan] = {}
-        self._evaluator: Evaluator | None = None
+        self._resident = [Resident(e, self.network.dtype, self.device, classes) for e in examples.values()]
+
+    def _running(self) -> Runner:
+        return Runner(
+            self.network, self.loss, self._resident,
+            each=self._trial.each, precision=self.precision, fixed=self._fixed, reference=self._reference,
+        )
+
+    def _on(self, examples: dict[str, Examples]) -> Objective:
+        """Return the same objective on a part of its examples."""
+        part = copy.copy(self)
+        part._hold(examples)
+        part._runner = part._running()
+        return part
 
     def __repr__(self) -> str:
         return f"Objective({type(self.network.model).__name__}, D={self.dim}, N={self.size})"
@@ -153,9 +170,9 @@ class Objective:
         return self._resident[0].examples.labels
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes; empty without."""
-        return self._resident[0].examples.classes
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms of the loss; empty for a loss of one term."""
+        return self._trial.terms
 
     def pack(self, source: nn.Module | Mapping[str, Tensor]) -> Tensor:
         """Flatten another model, or a state dict, into a vector of this objective: -> (D,)."""
@@ -167,8 +184,7 @@ class Objective:
 
     def value(self, theta: Tensor) -> Tensor:
         """Evaluate the objective: (..., D) -> (...), float64, in nats."""
-        rows, shape = self._rows(theta)
-        loss = self._measured(rows, shape, None, self._resident[:1]).loss[0]
+        loss = self._measured(theta, None, self._resident[:1]).loss[0]
         return torch.from_numpy(np.array(loss)).to("cpu" if self.device.type == "mps" else self.device)
 
     def measure(self, theta: Tensor, *, plan: Plan | None = None) -> Measurement:
@@ -185,8 +201,7 @@ class Objective:
         Measurement
             Arrays that lead with the split: ``loss`` is (S, ...), ``class_loss`` is (S, C, ...).
         """
-        rows, shape = self._rows(theta)
-        return self._measured(rows, shape, plan, self._resident)
+        return self._measured(theta, plan, self._resident)
 
     def gradient(self, theta: Tensor) -> Tensor:
         """Differentiate the objective: (..., D) -> (..., D), in nats, in the parameters' format.
@@ -194,17 +209,18 @@ class Objective:
         Under ``batchnorm="refit"`` the statistics are refitted at each point and held there while differentiating.
         """
         rows, shape = self._rows(theta)
-        with self._arithmetic():
-            found = [self._backed_off(self._gradient, self._plan(1), row) for row in rows]
-        return torch.stack(found).reshape(*shape, self.dim).to(self.network.dtype)
+        found = torch.empty(len(rows), self.dim, dtype=self.network.dtype, device=self.device)
+        for i, row in enumerate(rows):
+            found[i] = self._runner.gradient(row)
+        return found.reshape(*shape, self.dim)
 
     def plan(self, count: int) -> Plan:
         """Choose how to evaluate `count` points, by a short measurement that is kept.
 
-        The first call for a number of points measures (at most a twentieth of the expected work); every later
-        one returns the same plan, so that the same points give the same bits.
+        The first call for a number of points measures (a twentieth of the expected work, or a quarter of a second
+        if that is more); every later one returns the same plan, so that the same points give the same bits.
         """
-        return self._plan(count)
+        return self._runner.plan(count)
 
     def restrict(self, label: int) -> Objective:
         """Return the same objective on the examples of one class, in every split that has it.
@@ -216,11 +232,25 @@ class Objective:
         ValueError
             If there are no classes, or the first split has no example of this one.
         """
-        names = list(self.examples)
-        kept = {n: e for n, e in self.examples.items() if n == names[0] or (e.labels is not None and (e.labels == label).any())}
-        one = copy.copy(self)
-        one._hold({name: examples.restrict(label) for name, examples in kept.items()})
-        return one
+        first, *others = self.examples
+        having = [n for n in others if self.examples[n].has(label)]
+        return self._on({name: self.examples[name].restrict(label) for name in (first, *having)})
+
+    def subset(self, count: int, *, seed: int = 0) -> Objective:
+        """Return the same objective on `count` examples of the first split, and the same share of every other.
+
+        The examples are drawn at random, once, and stay in their order. Refitted batch-norm statistics stay those
+        of the whole first split.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer examples, or none is asked for.
+        """
+        if not 1 <= count <= self.size:
+            raise ValueError(f"Expected a number of examples from 1 to {self.size}, got {count}.")
+        share = count / self.size
+        return self._on({name: e.draw(max(1, round(share * e.size)), seed) for name, e in self.examples.items()})
 
     def split_by_class(self) -> dict[str, Objective]:
         """Return the objective of every class that has examples in the first split, by class name."""
@@ -242,125 +272,18 @@ class Objective:
         }
 
     def _rows(self, theta: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """View vectors (..., D) as rows (P, D), in the caller's format: the engine converts a chunk at a time."""
         theta = torch.as_tensor(theta)
         if theta.ndim == 0 or theta.shape[-1] != self.dim:
-            raise ValueError(f"Expected vectors of length D={self.dim} on the last axis, got shape {tuple(theta.shape)}.")
-        rows = theta.detach().reshape(-1, self.dim).to(self.device, self.network.dtype)
-        return rows, tuple(theta.shape[:-1])
-
-    def _arithmetic(self):
-        return device.arithmetic(self.precision, self.device)
-
-    def _measured(self, rows: Tensor, shape: tuple[int, ...], chosen: Plan | None, residents: list[Resident]) -> Measurement:
-        with self._arithmetic():
-            chosen = chosen or self._plan(len(rows))
-            totals = self._backed_off(self._sums, chosen, rows, residents)
-        answers = not bool(totals[0][:, 5:8].isnan().any()) and self._answers
-        return measurement(totals, [r.counts() for r in residents], shape, answers)
-
-    def _sums(self, chosen: Plan, rows: Tensor, residents: list[Resident]) -> list[Tensor]:
-        if self._evaluator is None or self._evaluator.plan != chosen:
-            self._evaluator = Evaluator(self.network, self.loss, chosen, self._reference)
-        return self._evaluator.sums(rows, residents)
-
-    def _gradient(self, chosen: Plan, row: Tensor) -> Tensor:
-        if self._reference is not None:
-            Evaluator(self.network, self.loss, chosen, self._reference).sums(row[None], [])
-        return gradient(self.network, self.loss, chosen, row, self._resident[0])
-
-    def _backed_off(self, work: Callable, chosen: Plan, *args: Any) -> Any:
-        """Do work by a plan; when memory runs out, by half of it, and remember that."""
-        while True:
-            try:
-                return work(chosen, *args)
-            except (RuntimeError, MemoryError) as error:
-                smaller = chosen.halved() if chosen.points > 1 or not self._fixed else None
-                if not device.out_of_memory(error) or smaller is None:
-                    raise
-            self._evaluator = None
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            self._plans = {count: smaller if known == chosen else known for count, known in self._plans.items()}
-            chosen = smaller
-
-    def _plan(self, count: int) -> Plan:
-        if count not in self._plans:
-            start = plan.first_plan(self.network, self._each, self._fixed)
-            self._plans[count] = start if count == 1 else self._chosen(start, count)
-        return self._plans[count]
-
-    def _chosen(self, start: Plan, count: int) -> Plan:
-        sample = [Resident(self._resident[0].examples.first(max(plan.SAMPLE, self._fixed or 0)), self.network.dtype, self.device)]
-        everything = sum(r.size for r in self._resident)
-        inputs = pytree.tree_leaves(sample[0].segments[0][0])
-        return plan.choose(
-            start,
-            lambda candidate: self._seconds(candidate, sample),
-            count,
-            everything / sample[0].size,
-            each=self._each,
-            network=self.network,
-            fixed=bool(self._fixed),
-            foldable=self._foldable,
-            images=any(leaf.ndim == 4 for leaf in inputs),
-        )
-
-    def _seconds(self, candidate: Plan, sample: list[Resident]) -> float:
-        """Measure seconds per point of a plan on a sample; infinity if it does not run."""
-        points = self.theta.expand(candidate.points, -1)
-        try:
-            with self._arithmetic():
-                evaluator = Evaluator(self.network, self.loss, candidate, self._reference and sample[0])
-                took = []
-                for _ in range(3 if candidate.compiled else 2):
-                    begun = time.perf_counter()
-                    found = evaluator.sums(points, sample)
-                    found[0].sum().item()  # waits for the device
-                    took.append(time.perf_counter() - begun)
-        except Exception:  # noqa: BLE001 (a plan that fails in any way is simply not taken)
-            return float("inf")
-        return min(took[1:]) / candidate.points
-
-    def _try(self, stochastic: bool) -> tuple[int, tuple[str, ...]]:
-        """Run the network on a few examples: find what does not fit before hours are spent."""
-        inputs, targets, _ = next(iter(self._resident[0].chunks(self._fixed or 2)))
-        shape = [tuple(leaf.shape) for leaf in pytree.tree_leaves(inputs)]
-        try:
-            with torch.no_grad():
-                outputs = self.network(inputs)
-                again = self.network(inputs)
-            names = losses.term_names(self.loss, outputs, targets)
-            each = plan.footprint(self.network, inputs)
-        except (RuntimeError, TypeError, IndexError, AssertionError) as error:
-            self._require_labels()
             raise ValueError(
-                f"Expected inputs and targets that {type(self.network.model).__name__} and {self.loss_name} take, got inputs "
-                f"of shape {', '.join(map(str, shape))}: {_first_line(error)}."
-            ) from error
-        logits = getattr(outputs, "logits", outputs)
-        self._require_labels(logits)
-        same = all(torch.equal(a, b) for a, b in zip(_tensors(outputs), _tensors(again), strict=True) if not a.isnan().any())
-        if not stochastic and not same:
-            raise ValueError(
-                "Expected a network that answers the same twice, got another answer: it is random in evaluation "
-                "mode. Remove the randomness, or pass stochastic=True."
+                f"Expected vectors of length D={self.dim} on the last axis, got shape {tuple(theta.shape)}."
             )
-        self._answers = _classifies(self.loss, logits, targets)
-        return each, names
+        return theta.detach().reshape(-1, self.dim), tuple(theta.shape[:-1])
 
-    def _require_labels(self, logits: Any = None) -> None:
-        for name, examples in self.examples.items():
-            labels = examples.labels
-            if labels is None or self.loss is not losses.cross_entropy:
-                continue
-            known = logits.shape[-1] if isinstance(logits, Tensor) and logits.ndim == 2 else np.inf
-            wrong = (labels < 0) | (labels >= known)
-            if wrong.any():
-                where = int(wrong.nonzero()[0])
-                raise ValueError(
-                    f"Expected labels from 0 to {known - 1} (the network has {known} outputs), got {int(labels[where])} "
-                    f"at example {where} of {name}."
-                )
+    def _measured(self, theta: Tensor, chosen: Plan | None, splits: list[Resident]) -> Measurement:
+        rows, shape = self._rows(theta)
+        totals = self._runner.sums(rows, splits, chosen)
+        return measurement(totals, [split.counts() for split in splits], shape, self._trial.answers)
 
 
 def _splits(data: Any, stochastic: bool) -> dict[str, Examples]:
@@ -369,8 +292,8 @@ def _splits(data: Any, stochastic: bool) -> dict[str, Examples]:
         if not data:
             raise ValueError("Expected at least one split, got an empty mapping.")
         return {str(name): read(part, stochastic=stochastic) for name, part in data.items()}
-    name = getattr(data, "name", "") or "train"
-    return {name if isinstance(name, str) else "train": read(data, stochastic=stochastic)}
+    name = getattr(data, "name", None)
+    return {name if name and isinstance(name, str) else "train": read(data, stochastic=stochastic)}
 
 
 def _fixed_batches(network: Network, policy: str, batch_size: int | None, examples: Examples) -> int | None:
@@ -378,18 +301,3 @@ def _fixed_batches(network: Network, policy: str, batch_size: int | None, exampl
         raise ValueError(f"Expected a batch size of at least 1, got {batch_size}.")
     depends = batchnorm.apply(network, policy)
     return (batch_size or examples.batch_size or BATCH) if depends else None
-
-
-def _classifies(loss: Callable, outputs: Any, targets: Tensor) -> bool:
-    return isinstance(outputs, Tensor) and not targets.is_floating_point() and targets.ndim == outputs.ndim - 1
-
-
-def _tensors(outputs: Any) -> list[Tensor]:
-    return [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-_device, _dtype = device.device, device.dtype

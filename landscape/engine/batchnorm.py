@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import types
-from typing import Any
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -41,59 +42,70 @@ def apply(network: Network, policy: str) -> bool:
     return bool(network.norms) and (policy != "frozen" or untracked)
 
 
-class Refit:
+def statistics(network: Network, forward: Callable, batches: Iterable) -> dict[str, Tensor]:
     """Pool the statistics of every layer over batches, each batch normalized by itself on its way.
 
-    The mean and the unbiased variance of the pooled inputs of a layer, every batch weighted by its size
+    The mean and the unbiased variance of all inputs of a layer, so that every batch weighs what it should
     (torch's ``update_bn`` averages batches as if they were equal, and leaves out the spread between them).
+
+    Parameters
+    ----------
+    network : Network
+        Prepared by `apply` for "refit".
+    forward : callable (inputs, take) -> dict of str to Tensor
+        Runs the network on a batch and returns what ``take()`` then gives, with any axes of points in front.
+    batches : iterable of inputs
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``layer.running_mean`` and ``layer.running_var``, each (..., features).
     """
+    totals: dict[str, Tensor] = {}
+    with _collection(network) as take:
+        for inputs in batches:
+            for name, total in forward(inputs, take).items():
+                totals[name] = totals[name] + total if name in totals else total
+    found = {}
+    for name, total in totals.items():
+        number, first, second = total.unbind(-2)
+        mean = first / number
+        variance = (second / number - mean**2).clamp(min=0) * number / (number - 1).clamp(min=1)
+        found[f"{name}.running_mean"] = mean.to(network.dtype)
+        found[f"{name}.running_var"] = variance.to(network.dtype)
+    return found
 
-    def __init__(self, network: Network) -> None:
-        self.layers = dict(network.norms)
-        self.totals: dict[str, Tensor] = {}
-        self.count: dict[str, int] = {}
 
-    def __enter__(self) -> Refit:
-        for layer in self.layers.values():
+@contextmanager
+def _collection(network: Network):
+    """Let the layers collect; gives ``take()``, which returns and forgets sums (3, features) by layer."""
+    layers = dict(network.norms)
+
+    def take() -> dict[str, Tensor]:
+        found = {name: sum(layer.collected) for name, layer in layers.items() if layer.collected}
+        for layer in layers.values():
             layer.collected = []
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        for layer in self.layers.values():
-            layer.collected = None
-
-    def take(self) -> tuple[dict[str, Tensor], dict[str, int]]:
-        """Return the sums (2, features) of the inputs and their squares, and their number, since the last call."""
-        found = {name: sum(s for s, _ in layer.collected) for name, layer in self.layers.items() if layer.collected}
-        counts = {name: sum(n for _, n in layer.collected) for name, layer in self.layers.items()}
-        for layer in self.layers.values():
-            layer.collected = []
-        return found, counts
-
-    def add(self, found: dict[str, Tensor], counts: dict[str, int]) -> None:
-        """Add the sums of one batch: (..., 2, features)."""
-        for name, total in found.items():
-            self.totals[name] = self.totals.get(name, 0) + total
-            self.count[name] = self.count.get(name, 0) + counts[name]
-
-    def statistics(self, like: torch.dtype) -> dict[str, Tensor]:
-        """Return the buffers by name: ``layer.running_mean`` and ``layer.running_var``, each (..., features)."""
-        found = {}
-        for name, total in self.totals.items():
-            n = self.count[name]
-            mean = total[..., 0, :] / n
-            variance = (total[..., 1, :] / n - mean**2).clamp(min=0) * (n / max(n - 1, 1))
-            found[f"{name}.running_mean"], found[f"{name}.running_var"] = mean.to(like), variance.to(like)
         return found
+
+    try:
+        take()
+        yield take
+    finally:
+        for layer in layers.values():
+            layer.collected = None
 
 
 def _collecting(layer: nn.Module, inputs: Tensor) -> Tensor:
-    """Stand in for a batch-norm layer's forward: normalize by the batch while statistics are collected."""
+    """Stand in for a batch-norm layer's forward: normalize by the batch while statistics are collected.
+
+    Kept are the number of inputs of a feature, their sum and the sum of their squares.
+    """
     collect = layer.collected is not None
     if collect:
         axes = [0, *range(2, inputs.ndim)]
         wide = inputs.double() if inputs.device.type != "mps" else inputs
-        sums = torch.stack([wide.sum(axes), (wide**2).sum(axes)])
-        layer.collected.append((sums, inputs.numel() // inputs.shape[1]))
+        first = wide.sum(axes)
+        number = torch.full_like(first, inputs.numel() // inputs.shape[1])
+        layer.collected.append(torch.stack([number, first, (wide**2).sum(axes)]))
     mean, variance = (None, None) if collect else (layer.running_mean, layer.running_var)
     return functional.batch_norm(inputs, mean, variance, layer.weight, layer.bias, collect, 0.0, layer.eps)

@@ -45,17 +45,44 @@ def dtype(precision: str) -> torch.dtype:
 
 @contextmanager
 def arithmetic(precision: str, where: torch.device):
-    """Compute in a precision, whatever the process is set to, and leave the settings as they were."""
-    tf32 = precision == "tf32"
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    """Compute in a precision, whatever the process is set to; leave the settings and the random state as they were.
+
+    Autocast keeps no casts of weights: they change in place from point to point.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(_random(where), device_type=_accelerator(where)))
+        stack.enter_context(_settings("tf32" if precision == "tf32" else "ieee"))
+        if precision == "bfloat16":
+            stack.enter_context(torch.autocast(where.type, torch.bfloat16, cache_enabled=False))
+        yield
+
+
+@contextmanager
+def _settings(float32: str):
+    """Set how float32 is multiplied on every backend, and that cuDNN repeats itself, for a while."""
+    matmul, cudnn, mkldnn = torch.backends.cuda.matmul, torch.backends.cudnn, torch.backends.mkldnn
+    formats = (matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv)
+    before = [backend.fp32_precision for backend in formats]
+    modes = cudnn.deterministic, cudnn.benchmark
     try:
-        with ExitStack() as stack:
-            if precision == "bfloat16":
-                stack.enter_context(torch.autocast(where.type, torch.bfloat16))
-            yield
+        for backend in formats[:3]:
+            backend.fp32_precision = float32
+        for backend in formats[3:]:
+            backend.fp32_precision = "ieee"
+        cudnn.deterministic, cudnn.benchmark = True, False
+        yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        for backend, value in zip(formats, before, strict=True):
+            backend.fp32_precision = value
+        cudnn.deterministic, cudnn.benchmark = modes
+
+
+def _random(where: torch.device) -> list[torch.device]:
+    return [] if where.type == "cpu" else [where]
+
+
+def _accelerator(where: torch.device) -> str:
+    return "cuda" if where.type == "cpu" else where.type
 
 
 def free_memory(where: torch.device) -> int:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils import _pytree as pytree
 
-from landscape.engine.batchnorm import Refit
+from landscape.engine import batchnorm
 from landscape.engine.folding import Folded
 from landscape.engine.moments import sums
-from landscape.engine.network import Network, arguments, call
+from landscape.engine.network import Network, arguments, call, lay_out
 from landscape.engine.plan import Plan
 from landscape.engine.resident import Resident
 from landscape.losses import Scores, scores
@@ -31,29 +29,45 @@ class Evaluator:
     plan : Plan
     reference : Resident, optional
         The examples whose statistics batch norm is refitted to, at every point; None leaves it alone.
+
+    Notes
+    -----
+    Memory: the network, one chunk of points and what `Plan.examples` examples need of activations; points are
+    brought to the network's device and number format one chunk at a time.
     """
 
     def __init__(self, network: Network, loss: Callable, plan: Plan, reference: Resident | None = None) -> None:
         self.network, self.loss, self.plan, self.reference = network, loss, plan, reference
-        self.folded = Folded(network) if plan.folded else None
-        self.model = self.folded.model if self.folded and self.folded.pairs else network.model
-        self.place = self.folded.place if self.folded and self.folded.pairs else network.place
-        if plan.channels_last:
-            self.model.to(memory_format=torch.channels_last)
+        folded = Folded(network) if plan.folded else None
+        known = folded if folded is not None and folded.pairs else network
+        self.model, self.place = known.model, known.place
         self.fast = torch.compile(self.model, dynamic=False) if plan.compiled else self.model
 
+    @torch.no_grad()
     def sums(self, points: Tensor, splits: list[Resident]) -> list[Tensor]:
-        """Evaluate: points (P, D) -> for every split (P, 10 + T, G), as `moments.sums` makes them."""
-        if self.plan.kind == "loop":
-            return [torch.cat(parts) for parts in zip(*(self._one(point, splits) for point in points), strict=True)]
-        stacks = points.split(self.plan.points)
-        return [torch.cat(parts) for parts in zip(*(self._stack(stack, splits) for stack in stacks), strict=True)]
+        """Evaluate: points (P, D) -> for every split (P, R, G), as `moments.sums` makes them."""
+        lay_out(self.model, self.plan.channels_last)
+        run, size = (self._one, 1) if self.plan.kind == "loop" else (self._stack, self.plan.points)
+        stacks = (stack.to(self.network.device, self.network.dtype) for stack in points.split(size))
+        return [torch.cat(parts) for parts in zip(*(run(stack, splits) for stack in stacks), strict=True)]
 
     @torch.no_grad()
-    def _one(self, point: Tensor, splits: list[Resident]) -> list[Tensor]:
+    def refit(self, point: Tensor) -> None:
+        """Place a point (D,), and write the batch-norm statistics of the reference there into the model."""
         self.place(point)
-        if self.reference is not None:
-            self._refit(lambda model, x: call(model, x), ())
+        if self.reference is None:
+            return
+
+        def forward(inputs: Any, take: Callable) -> dict[str, Tensor]:
+            call(self.model, inputs)
+            return take()
+
+        buffers = dict(self.model.named_buffers())
+        for name, value in batchnorm.statistics(self.network, forward, self._reference_inputs()).items():
+            buffers[name].copy_(value)
+
+    def _one(self, points: Tensor, splits: list[Resident]) -> list[Tensor]:
+        self.refit(points[0])
         return [self._split(split, self._scores) for split in splits]
 
     def _scores(self, inputs: Any, targets: Tensor) -> Scores:
@@ -61,53 +75,43 @@ class Evaluator:
         outputs = call(self.fast if whole else self.model, inputs)  # a short last chunk is not worth compiling for
         return Scores(*(t[None] for t in scores(self.loss, outputs, targets)))
 
-    @torch.no_grad()
-    def _stack(self, stack: Tensor, splits: list[Resident]) -> list[Tensor]:
-        here = self.network.unpack(stack)
-        if self.reference is not None:
-            here = here | self._refit(_functional, (self.network.unpack(stack),))
+    def _stack(self, points: Tensor, splits: list[Resident]) -> list[Tensor]:
+        values = self.network.unpack(points)
 
         def one(values: dict[str, Tensor], inputs: Any, targets: Tensor) -> Scores:
             return scores(self.loss, _functional(self.model, inputs, values), targets)
 
-        mapped = vmap(one, (0, None, None))
         with exact_attention():
-            return [self._split(split, lambda x, y: mapped(here, x, y)) for split in splits]
+            values = values | self._refitted(values)
+            mapped = vmap(one, (0, None, None))
+            return [self._split(split, lambda x, y: mapped(values, x, y)) for split in splits]
+
+    def _refitted(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the batch-norm statistics of the reference at stacked points."""
+        if self.reference is None:
+            return {}
+
+        def forward(inputs: Any, take: Callable) -> dict[str, Tensor]:
+            def one(values: dict[str, Tensor], inputs: Any) -> dict[str, Tensor]:
+                _functional(self.model, inputs, values)
+                return take()
+
+            return vmap(one, (0, None))(values, inputs)
+
+        return batchnorm.statistics(self.network, forward, self._reference_inputs())
+
+    def _reference_inputs(self) -> Iterator[Any]:
+        return (inputs for inputs, _, _ in self.reference.chunks(self.plan.examples, self.plan.channels_last))
 
     def _split(self, split: Resident, score: Callable) -> Tensor:
-        chunks = split.chunks(self.plan.examples, self.plan.channels_last)
         total = None
-        for inputs, targets, groups in chunks:
+        for inputs, targets, groups in split.chunks(self.plan.examples, self.plan.channels_last):
             found = score(inputs, targets)
             if split.device.type == "mps":  # has no float64
                 found, groups = Scores(*(t.cpu() for t in found)), groups.cpu()
             now = sums(found, groups)
             total = now if total is None else total + now
         return total
-
-    def _refit(self, run: Callable, values: tuple) -> dict[str, Tensor]:
-        """Collect statistics over the reference; written into the model, or returned for stacked points."""
-        with Refit(self.network) as refit:
-
-            def collect(inputs: Any, *here: Any) -> tuple[Any, Any]:
-                run(self.model, inputs, *here)
-                found, counts = refit.take()
-                self.counts = counts
-                return found
-
-            for inputs, _, _ in self.reference.chunks(self.plan.examples, self.plan.channels_last):
-                if values:
-                    with exact_attention():
-                        found = vmap(collect, (None, 0))(inputs, *values)
-                else:
-                    found = collect(inputs)
-                refit.add(found, self.counts)
-            statistics = refit.statistics(self.network.dtype)
-        if not values:
-            buffers = dict(self.model.named_buffers())
-            for name, value in statistics.items():
-                buffers[name].copy_(value)
-        return statistics
 
 
 def _functional(model: nn.Module, inputs: Any, values: dict[str, Tensor]) -> Any:
@@ -122,23 +126,28 @@ def exact_attention():
 
 def gradient(network: Network, loss: Callable, plan: Plan, point: Tensor, split: Resident) -> Tensor:
     """Differentiate the mean loss at one point: (D,) -> (D,), float64 sums over chunks (float32 on MPS)."""
+    lay_out(network.model, plan.channels_last)
     network.place(point)
     chosen = [network.tensors[block.name] for block in network.blocks]
     for tensor in chosen:
         tensor.requires_grad_(True)
     try:
-        total, weight = 0.0, 0.0
+        total, weight = _wide(torch.zeros_like(point)), 0.0
         for inputs, targets, _ in split.chunks(plan.examples, plan.channels_last):
             with torch.enable_grad():
                 found = scores(loss, network(inputs), targets)
-                parts = torch.autograd.grad(found.loss.sum(), chosen, allow_unused=True)
-            flat = [torch.zeros_like(t) if g is None else g for t, g in zip(chosen, parts, strict=True)]
-            total = total + _wide(torch.cat([g.flatten() for g in flat]))
             weight = weight + _wide(found.weight.detach()).sum()
+            if found.loss.requires_grad:
+                total = total + _wide(_flat_gradient(found.loss.sum(), chosen))
         return total / weight
     finally:
         for tensor in chosen:
             tensor.requires_grad_(False)
+
+
+def _flat_gradient(loss: Tensor, parameters: list[Tensor]) -> Tensor:
+    parts = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    return torch.cat([part.flatten() for part in parts])
 
 
 def _wide(tensor: Tensor) -> Tensor:

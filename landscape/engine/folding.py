@@ -53,7 +53,7 @@ class Folded:
             if norm.affine:
                 scale = scale * here[f"{norm_name}.weight"]
             weight = here[f"{layer_name}.weight"]
-            shift = here[f"{layer_name}.bias"] - norm.running_mean if f"{layer_name}.bias" in here else -norm.running_mean
+            shift = here.get(f"{layer_name}.bias", 0.0) - norm.running_mean
             layer.weight.copy_(weight * scale.view(-1, *[1] * (weight.ndim - 1)))
             layer.bias.copy_(shift * scale + here[f"{norm_name}.bias"] if norm.affine else shift * scale)
 
@@ -81,8 +81,9 @@ def foldable(model: nn.Module) -> list[tuple[str, str]]:
             continue
         layer = modules[before.target]
         alone = all(shared[id(p)] == 1 for p in [*layer.parameters(), *modules[node.target].parameters()])
-        plain = type(layer) in FOLDABLE and not (isinstance(layer, nn.Linear) and not _is_vector_norm(modules[node.target]))
-        if plain and alone:
+        # After a linear layer only BatchNorm1d on (B, features) has the features on the axis that is folded.
+        fits = type(layer) in FOLDABLE and (not isinstance(layer, nn.Linear) or _is_vector_norm(modules[node.target]))
+        if fits and alone:
             found.append((before.target, node.target))
     return found
 

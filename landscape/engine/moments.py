@@ -10,7 +10,8 @@ from torch import Tensor
 
 from landscape.losses import Scores
 
-ROWS = 10  # what `sums` keeps of the examples of a group
+MOMENTS = 8  # rows of `sums` about the loss, the weight and the right answers
+FLAGS = 3  # rows for each of loss and terms, that count what is not finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +46,20 @@ class Measurement:
 
 
 def sums(scores: Scores, groups: Tensor) -> Tensor:
-    """Add up a batch: scores (P, B) and a group membership (B, G) of zeros and ones -> (P, 10 + T, G), float64.
+    """Add up a batch: scores (P, B) and a group membership (B, G) of zeros and ones -> (P, R, G), float64.
 
-    Sums run through a matrix product, which is deterministic on every device and keeps groups apart;
-    NaN and infinity are counted beside, so that they do not leak from one class into another.
+    The R = 8 + 3 (1 + T) + T rows are moments, counts of NaN, infinity and minus infinity in the loss and its T
+    terms, and the terms. Sums run through a matrix product, which is deterministic on every device and keeps groups
+    apart; what is not finite is counted beside, so that it does not leak from one class into another.
     """
-    loss, weight, correct = (t.double() for t in scores[:3])
+    loss, weight, right, terms = (t.double() for t in scores)
     finite = loss.nan_to_num(0.0, 0.0, 0.0)
-    answers = correct.nan_to_num(0.0)
+    answers = right.nan_to_num(0.0)
     kept = [finite, finite**2, finite * weight, weight, weight**2, answers, answers**2, answers * weight]
-    flags = [loss.isnan().double(), torch.isinf(loss).double()]
-    rows = torch.stack([*kept, *flags], dim=-2)
-    terms = scores.terms.double().nan_to_num(0.0, 0.0, 0.0).expand(*rows.shape[:-2], -1, -1)
-    return torch.cat([rows, terms], dim=-2) @ groups.double()
+    all_losses = torch.cat([loss.unsqueeze(-2), terms], dim=-2)
+    flags = [all_losses.isnan(), all_losses == torch.inf, all_losses == -torch.inf]
+    rows = [torch.stack(kept, dim=-2), *(flag.double() for flag in flags), terms.nan_to_num(0.0, 0.0, 0.0)]
+    return torch.cat(rows, dim=-2) @ groups.double()
 
 
 def measurement(totals: list[Tensor], counts: list[Tensor], shape: tuple[int, ...], answers: bool) -> Measurement:
@@ -65,7 +67,7 @@ def measurement(totals: list[Tensor], counts: list[Tensor], shape: tuple[int, ..
 
     Parameters
     ----------
-    totals : list of Tensor of shape (P, 10 + T, G)
+    totals : list of Tensor of shape (P, R, G)
         One for each split, as `sums` makes them.
     counts : list of Tensor of shape (G,)
         Number of examples of every group in every split.
@@ -83,20 +85,23 @@ def measurement(totals: list[Tensor], counts: list[Tensor], shape: tuple[int, ..
         found |= {"accuracy": accuracy, "accuracy_error": accuracy_error}
     if len(counts[0]) > 1:
         parts = [_means(t, c) for t, c in zip(totals, counts, strict=True)]
-        names = ("class_loss", "class_loss_error", "class_accuracy", "class_accuracy_error")
-        by_class = {n: np.stack([m[i].T.reshape(-1, *shape) for m in parts]) for i, n in enumerate(names)}
-        found |= by_class
-    if totals[0].shape[-2] > ROWS:
-        terms = [(t[:, ROWS:].sum(-1) / t[:, 3].sum(-1, keepdim=True)).cpu().numpy() for t in totals]
-        found["terms"] = np.stack([t.T.reshape(-1, *shape) for t in terms])
+        names = ("class_loss", "class_loss_error", "class_accuracy", "class_accuracy_error")[: 4 if answers else 2]
+        found |= {n: np.stack([m[i].T.reshape(-1, *shape) for m in parts]) for i, n in enumerate(names)}
+    if _terms(totals[0]):
+        found["terms"] = np.stack([_term_means(t).T.reshape(-1, *shape) for t in totals])
     return Measurement(**found)
+
+
+def _terms(total: Tensor) -> int:
+    """Return T, the number of terms that are kept apart."""
+    return (total.shape[-2] - MOMENTS - FLAGS) // (1 + FLAGS)
 
 
 def _means(total: Tensor, count: Tensor) -> tuple[np.ndarray, ...]:
     """Return loss, its error, accuracy and its error, each (P, G)."""
-    loss, loss2, cross, weight, weight2, right, right2, right_cross, nan, inf = (
-        total[:, i].cpu().numpy() for i in range(ROWS)
-    )
+    rows = total.cpu().numpy()
+    loss, loss2, cross, weight, weight2, right, right2, right_cross = (rows[:, i] for i in range(MOMENTS))
+    nan, up, down = (rows[:, MOMENTS + i * (1 + _terms(total))] for i in range(FLAGS))
     examples = count.cpu().numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
         small = np.where(examples > 1, 1 - 1 / examples, np.nan)  # one example has no spread
@@ -104,5 +109,20 @@ def _means(total: Tensor, count: Tensor) -> tuple[np.ndarray, ...]:
         spread = np.maximum(loss2 - 2 * mean * cross + mean**2 * weight2, 0)
         share_spread = np.maximum(right2 - 2 * share * right_cross + share**2 * weight2, 0)
         error, share_error = np.sqrt(spread / small) / weight, np.sqrt(share_spread / small) / weight
-    mean = np.where(nan > 0, np.nan, np.where(inf > 0, np.inf, mean))
-    return mean, np.where(nan + inf > 0, np.nan, error), share, share_error
+    mean = _marked(mean, nan, up, down)
+    return mean, np.where(np.isfinite(mean), error, np.nan), share, share_error
+
+
+def _term_means(total: Tensor) -> np.ndarray:
+    """Return the mean of every term over all groups: (P, T)."""
+    rows, count = total.sum(-1).cpu().numpy(), _terms(total)
+    flags = (rows[:, MOMENTS + i * (1 + count) + 1 : MOMENTS + (i + 1) * (1 + count)] for i in range(FLAGS))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = rows[:, MOMENTS + FLAGS * (1 + count) :] / rows[:, 3, None]
+    return _marked(mean, *flags)
+
+
+def _marked(mean: np.ndarray, nan: np.ndarray, up: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Put back what was not finite, as a sum of numbers would have it."""
+    mean = np.where(up > 0, np.inf, np.where(down > 0, -np.inf, mean))
+    return np.where((nan > 0) | ((up > 0) & (down > 0)), np.nan, mean)

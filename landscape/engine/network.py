@@ -103,7 +103,9 @@ class Network:
             if b.name not in found or tuple(found[b.name].shape) != b.shape
         ]
         if wrong:
-            raise ValueError(f"Expected the parameters of {type(self.model).__name__}, got others at: {', '.join(wrong)}.")
+            raise ValueError(
+                f"Expected the parameters of {type(self.model).__name__}, got others at: {', '.join(wrong)}."
+            )
         flat = [found[block.name].detach().to(self.device, self.dtype).flatten() for block in self.blocks]
         return torch.cat(flat)
 
@@ -118,7 +120,16 @@ class Network:
             self.tensors[block.name].copy_(theta[block.slice].view(block.shape))
 
     def __call__(self, inputs: Any) -> Any:
+        """Apply the network, with the parameters that were placed last."""
         return call(self.model, inputs)
+
+
+def lay_out(model: nn.Module, channels_last: bool) -> None:
+    """Store the weights of 2-D convolutions with the channels last, or first; the numbers stay as they are."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    for parameter in model.parameters():
+        if parameter.ndim == 4 and not parameter.is_contiguous(memory_format=layout):
+            parameter.data = parameter.data.contiguous(memory_format=layout)
 
 
 def call(model: nn.Module, inputs: Any) -> Any:
@@ -171,10 +182,12 @@ def _size(block: Block) -> int:
 
 
 def _require_finite(model: nn.Module) -> None:
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            bad = int((~torch.isfinite(tensor)).sum())
+    """Refuse weights that are not finite, and buffers with NaN (a mask may well hold infinities)."""
+    named = [(n, ~torch.isfinite(p)) for n, p in model.named_parameters()]
+    named += [(n, torch.isnan(b)) for n, b in model.named_buffers()]
+    for name, wrong in named:
+        if bool(wrong.any()):
             raise ValueError(
-                f"Expected finite weights, got {bad} NaN or infinite numbers in `{name}`: "
+                f"Expected finite weights, got {int(wrong.sum())} NaN or infinite numbers in `{name}`: "
                 "this checkpoint is damaged or its training diverged."
             )

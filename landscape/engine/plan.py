@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -21,6 +21,8 @@ COMPILING = 60.0  # seconds that compiling is expected to take
 SAVING = 0.12  # of the time, that compiling is expected to save
 BATCHES = (64, 128, 256, 512, 1024)  # examples at a time
 STACKS = (4, 16, 64, 256)  # points at a time under vmap
+RUNS = 2  # evaluations that measuring a plan takes: one to warm up, one to time
+NOISE = 0.97  # a plan must be faster than this, relative to a simpler one
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ class Plan:
         """Return the plan as plain JSON."""
         return asdict(self)
 
-    def halved(self) -> Plan | None:
+    def halved(self, *, keep_examples: bool = False) -> Plan | None:
         """Return a plan that needs about half the memory; None when there is nothing left to halve."""
         if self.points > 1:
             return replace(self, points=self.points // 2)
-        if self.examples > 1:
+        if self.examples > 1 and not keep_examples:
             return replace(self, examples=self.examples // 2)
         return None
 
@@ -91,60 +93,87 @@ def first_plan(network: Network, each: int, fixed: int | None) -> Plan:
     return Plan(examples=fixed or max(1, min(liked, room)))
 
 
-def choose(
-    start: Plan, seconds: Callable[[Plan], float], count: int, scale: float, *, each: int, network: Network,
-    fixed: bool, foldable: bool, images: bool,
-) -> Plan:
-    """Choose a plan for `count` points by measuring, one property after another.
+@dataclass(frozen=True)
+class Workload:
+    """What a plan is chosen for.
+
+    Attributes
+    ----------
+    count : int
+        Points to evaluate.
+    examples, sample : int
+        Size of the data, and of the part that plans are measured on.
+    each, dim : int
+        Bytes of activations of one example, and number of parameters.
+    room : int
+        Bytes that may be used.
+    fixed, foldable, images : bool
+        Whether the loss depends on how examples are cut, batch norms can be folded, inputs are images.
+    """
+
+    count: int
+    examples: int
+    sample: int
+    each: int
+    dim: int
+    room: int
+    fixed: bool = False
+    foldable: bool = False
+    images: bool = False
+
+    def fits(self, plan: Plan) -> bool:
+        """Say whether a plan needs no more memory than there is, at a guess."""
+        return plan.points * (plan.examples * self.each + 4 * self.dim) <= self.room
+
+
+def choose(start: Plan, seconds: Callable[[Plan], float], work: Workload) -> Plan:
+    """Choose a plan by measuring, one property after another.
 
     Parameters
     ----------
     start : Plan
-        Where to begin; `fixed` forbids to change how examples are cut.
+        Where to begin.
     seconds : callable Plan -> float
-        Measured seconds per point on a sample of the data; infinity where a plan does not run.
-    count, scale : int, float
-        Points to evaluate, and size of the data relative to the sample.
-    each : int
-        Bytes of activations of one example.
+        Measured seconds per point on the sample; infinity where a plan does not run or answers otherwise.
+    work : Workload
 
     Notes
     -----
-    At most a twentieth of the expected work is spent on measuring, compiling apart: that is tried only where the
-    expected saving is twice the expected cost.
+    A twentieth of the expected work or a quarter of a second, whichever is more, is spent on measuring, compiling
+    apart: that is tried only where the expected saving is twice the expected cost. A plan replaces a simpler one
+    where it is faster by more than the noise.
     """
     begun = time.perf_counter()
-    best, time_best = start, seconds(start)
-    budget = max(LEAST, BUDGET * time_best * scale * count)
-    room = free_memory(network.device) * SHARE
+    best, best_time = start, seconds(start)
+    whole = best_time * work.examples / work.sample * work.count
+    budget = max(LEAST, BUDGET * whole)
 
-    def better(candidates: Iterator[Plan]) -> None:
-        nonlocal best, time_best
+    def better(candidates: Iterable[Plan]) -> None:
+        nonlocal best, best_time
         for plan in candidates:
-            if time.perf_counter() - begun > budget or plan.points > 2 * count:
+            cost = RUNS * plan.points * best_time
+            if plan.points > work.count or time.perf_counter() - begun + cost > budget:
                 return
-            if plan.points * (plan.examples * each + 4 * network.dim) > room:
-                continue
-            took = seconds(plan)
-            if took > 2 * time_best:
-                return  # a family that starts this badly does not recover
-            if took < time_best:
-                best, time_best = plan, took
+            took = seconds(plan) if work.fits(plan) else float("inf")
+            if took > 2 * best_time:
+                return  # a family that starts this badly, or does not run, does not recover
+            if took < NOISE * best_time:
+                best, best_time = plan, took
 
-    if images:
-        better(iter([replace(best, channels_last=True)]))
-    if foldable:
-        better(iter([replace(best, folded=True)]))
-    if not fixed:
-        better(replace(best, examples=n) for n in BATCHES if n != best.examples and n <= 2 * SAMPLE)
-    better(Plan("vmap", k, start.examples, best.channels_last) for k in STACKS)
-    if _compiling_pays(best, time_best * scale * count):
+    if work.images:
+        better([replace(best, channels_last=True)])
+    if work.foldable:
+        better([replace(best, folded=True)])
+    if not work.fixed:
+        better(replace(best, examples=n) for n in BATCHES if n != best.examples and n <= work.sample)
+    better(Plan("vmap", k, start.examples) for k in STACKS)
+    if best.kind == "loop" and _compiling_pays(best_time * work.examples / work.sample * work.count):
         compiled = replace(best, compiled=True)
-        if seconds(compiled) < time_best:
+        if seconds(compiled) < best_time:
             best = compiled
     return best
 
 
-def _compiling_pays(best: Plan, expected: float) -> bool:
+def _compiling_pays(expected: float) -> bool:
     compiler = shutil.which("g++") or shutil.which("clang++")
-    return best.kind == "loop" and compiler is not None and SAVING * expected > 2 * COMPILING
+    return compiler is not None and SAVING * expected > 2 * COMPILING

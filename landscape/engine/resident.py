@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils import _pytree as pytree
 
 from landscape.engine.device import SHARE, free_memory
@@ -21,32 +23,41 @@ class Resident:
     examples : Examples
     dtype, device
         Of decoded inputs. uint8 inputs mean pixels / 255; mean and standard deviation act on axis 1.
+    classes : int, default=0
+        Number of classes that sums are kept apart for; 0 for none.
 
     Notes
     -----
-    Inputs are decoded once if they then fill less than a quarter of the free memory, else chunk by chunk.
+    Inputs are decoded once if they then fill less than a quarter of the free memory, else chunk by chunk. They are
+    kept in one memory layout, the last one asked for.
     """
 
-    def __init__(self, examples: Examples, dtype: torch.dtype, device: torch.device) -> None:
-        self.examples, self.dtype, self.device = examples, dtype, device
-        self.classes = len(examples.classes)
-        decoded = sum(leaf.numel() * dtype.itemsize for x, _ in examples.segments for leaf in pytree.tree_leaves(x))
+    def __init__(self, examples: Examples, dtype: torch.dtype, device: torch.device, classes: int = 0) -> None:
+        self.examples, self.dtype, self.device, self.classes = examples, dtype, device, classes
+        leaves = pytree.tree_leaves(examples.segments)
         room = free_memory(device) * SHARE
-        self.keep = decoded <= room
-        stored = sum(leaf.nbytes for leaf in pytree.tree_leaves(examples.segments))
-        if stored <= room and not self.keep:
-            examples = pytree.tree_map_only(Tensor, lambda t: t.to(device), examples.segments)
-            self.segments = tuple(examples)
-        elif self.keep:
+        self.decoded = sum(leaf.numel() * dtype.itemsize for leaf in leaves) <= room
+        self.channels_last = False
+        self.segments = examples.segments
+        if self.decoded:
             self.segments = tuple((self._decode(x), self._targets(y)) for x, y in examples.segments)
-        else:
-            self.segments = examples.segments
-        self.last_axis: tuple[tuple[Any, Tensor], ...] | None = None
+        elif sum(leaf.nbytes for leaf in leaves) <= room:
+            self.segments = pytree.tree_map_only(Tensor, lambda t: t.to(device), examples.segments)
 
     @property
     def size(self) -> int:
         """Number of examples, N."""
         return self.examples.size
+
+    def head(self, count: int) -> Resident:
+        """Return the first `count` examples or all; views of what is decoded already."""
+        first = copy.copy(self)
+        first.examples = self.examples.first(count)
+        if self.decoded:
+            first.segments = Examples(self.segments).first(count).segments
+        else:
+            first.segments = first.examples.segments
+        return first
 
     def counts(self) -> Tensor:
         """Number of examples of every class (C,), or of all (1,) where there are no classes."""
@@ -57,26 +68,21 @@ class Resident:
 
     def chunks(self, size: int, channels_last: bool = False) -> Iterator[tuple[Any, Tensor, Tensor]]:
         """Yield (inputs, targets, groups) of up to `size` examples; groups is (B, G), zeros and ones."""
-        for inputs, targets in self._laid_out(channels_last):
+        if self.decoded and channels_last != self.channels_last:
+            self.segments = tuple((_laid_out(x, channels_last), y) for x, y in self.segments)
+            self.channels_last = channels_last
+        for inputs, targets in self.segments:
             for start in range(0, len(targets), size):
                 x = pytree.tree_map(lambda leaf: leaf[start : start + size], inputs)  # noqa: B023 (used at once)
                 y = targets[start : start + size]
-                if not self.keep:
-                    x, y = self._decode(x), self._targets(y)
-                    x = _channels_last(x) if channels_last else x
+                if not self.decoded:
+                    x, y = _laid_out(self._decode(x), channels_last), self._targets(y)
                 yield x, y, self._groups(y)
 
-    def _laid_out(self, channels_last: bool) -> tuple[tuple[Any, Tensor], ...]:
-        if not (channels_last and self.keep):
-            return self.segments
-        if self.last_axis is None:
-            self.last_axis = tuple((_channels_last(x), y) for x, y in self.segments)
-        return self.last_axis
-
     def _groups(self, targets: Tensor) -> Tensor:
-        if targets.ndim != 1 or targets.is_floating_point() or not self.classes:
-            return torch.ones(len(targets), 1, device=targets.device)
-        return torch.nn.functional.one_hot(targets, self.classes)
+        if self.classes:
+            return functional.one_hot(targets, self.classes)
+        return torch.ones(len(targets), 1, device=targets.device)
 
     def _targets(self, targets: Tensor) -> Tensor:
         targets = targets.to(self.device)
@@ -94,9 +100,13 @@ class Resident:
         if self.examples.mean is None or not leaf.is_floating_point():
             return leaf
         axes = (1, -1, *[1] * (leaf.ndim - 2))
-        mean, std = (torch.tensor(v, dtype=self.dtype, device=self.device).view(axes) for v in (self.examples.mean, self.examples.std))
+        mean, std = (
+            torch.tensor(v, dtype=self.dtype, device=self.device).view(axes)
+            for v in (self.examples.mean, self.examples.std)
+        )
         return (leaf - mean) / std
 
 
-def _channels_last(inputs: Any) -> Any:
-    return pytree.tree_map(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t, inputs)
+def _laid_out(inputs: Any, channels_last: bool) -> Any:
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return pytree.tree_map(lambda t: t.contiguous(memory_format=layout) if t.ndim == 4 else t, inputs)

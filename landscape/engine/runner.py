@@ -1,0 +1,154 @@
+"""Running: many points by the plan that suits their number, and by less at a time where memory runs out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from landscape.engine import device, evaluate, plan
+from landscape.engine.evaluate import Evaluator
+from landscape.engine.folding import foldable
+from landscape.engine.network import Network
+from landscape.engine.plan import Plan, Workload
+from landscape.engine.resident import Resident
+
+
+class Runner:
+    """Sums and gradients of a loss over resident data.
+
+    Parameters
+    ----------
+    network : Network
+    loss : callable (outputs, targets) -> per-example losses
+    splits : list of Resident
+        The first is the one that gradients are about.
+    each : int
+        Bytes of activations of one example.
+    precision : str
+    fixed : int, optional
+        Size of the batches, where the loss depends on how examples are cut.
+    reference : Resident, optional
+        The examples that batch norm is refitted to at every point.
+    """
+
+    def __init__(
+        self, network: Network, loss: Callable, splits: list[Resident], *,
+        each: int, precision: str, fixed: int | None = None, reference: Resident | None = None,
+    ) -> None:
+        self.network, self.loss, self.splits, self.reference = network, loss, splits, reference
+        self.each, self.precision, self.fixed = each, precision, fixed
+        self._plans: dict[int, Plan] = {}
+        self._smaller: dict[Plan, Plan] = {}
+        self._evaluator: Evaluator | None = None
+
+    def plan(self, count: int) -> Plan:
+        """Choose a plan for `count` points, by measuring when they are several; the choice is kept."""
+        if count not in self._plans:
+            start = plan.first_plan(self.network, self.each, self.fixed)
+            with device.arithmetic(self.precision, self.network.device):
+                self._plans[count] = start if count <= 1 else self._chosen(start, count)
+        return self._shrunk(self._plans[count])
+
+    def sums(self, points: Tensor, splits: list[Resident], chosen: Plan | None = None) -> list[Tensor]:
+        """Evaluate: points (P, D) -> for every split (P, R, G), as `moments.sums` makes them."""
+        chosen = chosen or self.plan(len(points))
+        with device.arithmetic(self.precision, self.network.device):
+            return self._backed_off(lambda by: self._by(by).sums(points, splits), chosen)
+
+    def gradient(self, point: Tensor) -> Tensor:
+        """Differentiate the mean loss over the first split: (D,) -> (D,)."""
+        point = point.to(self.network.device, self.network.dtype)
+
+        def work(by: Plan) -> Tensor:
+            if self.reference is not None:
+                Evaluator(self.network, self.loss, by, self.reference).refit(point)
+            return evaluate.gradient(self.network, self.loss, by, point, self.splits[0])
+
+        with device.arithmetic(self.precision, self.network.device):
+            return self._backed_off(work, self.plan(1))
+
+    def _by(self, chosen: Plan) -> Evaluator:
+        """Return the evaluator of a plan; the last one is kept, for what it compiled or folded."""
+        if self._evaluator is None or self._evaluator.plan != chosen:
+            self._evaluator = Evaluator(self.network, self.loss, chosen, self.reference)
+        return self._evaluator
+
+    def _shrunk(self, chosen: Plan) -> Plan:
+        while chosen in self._smaller:
+            chosen = self._smaller[chosen]
+        return chosen
+
+    def _backed_off(self, work: Callable[[Plan], Any], chosen: Plan) -> Any:
+        """Do work by a plan; when memory runs out, by half of it, and remember that."""
+        while True:
+            chosen = self._shrunk(chosen)
+            try:
+                return work(chosen)
+            except (RuntimeError, MemoryError) as error:
+                smaller = chosen.halved(keep_examples=self.fixed is not None)
+                if smaller is None or not device.out_of_memory(error):
+                    raise
+            self._evaluator = None
+            self._smaller[chosen] = smaller
+            if self.network.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _chosen(self, start: Plan, count: int) -> Plan:
+        sample = self.splits[0].head(max(plan.SAMPLE, self.fixed or 0))
+        inputs = pytree.tree_leaves(sample.segments[0][0])
+        work = Workload(
+            count,
+            examples=sum(split.size for split in self.splits),
+            sample=sample.size,
+            each=self.each,
+            dim=self.network.dim,
+            room=int(device.free_memory(self.network.device) * device.SHARE),
+            fixed=self.fixed is not None,
+            foldable=self.reference is None and bool(foldable(self.network.model)),
+            images=any(leaf.ndim == 4 for leaf in inputs),
+        )
+        stopwatch = Stopwatch(self.network, self.loss, sample, self.reference is not None)
+        return plan.choose(start, stopwatch.seconds, work)
+
+
+class Stopwatch:
+    """Seconds per point of a plan on a sample, at the parameters that the network holds.
+
+    A plan counts only if it gives the numbers of the first plan that was measured.
+    """
+
+    def __init__(self, network: Network, loss: Callable, sample: Resident, refit: bool) -> None:
+        self.network, self.loss, self.sample, self.refit = network, loss, sample, refit
+        self.theta = network.pack(network.model)
+        self.expected: Tensor | None = None
+
+    def seconds(self, candidate: Plan) -> float:
+        """Measure; infinity if the plan does not run, or answers otherwise."""
+        points = self.theta.expand(candidate.points, -1)
+        reference = self.sample if self.refit else None
+        try:
+            evaluator = Evaluator(self.network, self.loss, candidate, reference)
+            found = [self._timed(evaluator, points) for _ in range(plan.RUNS)]
+        except Exception:  # noqa: BLE001 (a plan that fails in any way is simply not taken)
+            return float("inf")
+        return found[-1][0] / candidate.points if self._agrees(found[-1][1]) else float("inf")
+
+    def _timed(self, evaluator: Evaluator, points: Tensor) -> tuple[float, Tensor]:
+        begun = time.perf_counter()
+        found = evaluator.sums(points, [self.sample])[0].cpu()  # waits for the device
+        return time.perf_counter() - begun, found
+
+    def _agrees(self, found: Tensor) -> bool:
+        """Compare the means of the loss and the weights, to the square root of the format's precision."""
+        whole = found.sum(-1)
+        means = whole[:, 0] / whole[:, 3]
+        if self.expected is None:
+            self.expected = means[:1]
+        half = torch.is_autocast_enabled(self.network.device.type)
+        tolerance = torch.finfo(torch.bfloat16 if half else self.network.dtype).eps ** 0.5
+        return torch.allclose(means, self.expected.expand_as(means), rtol=tolerance, atol=tolerance, equal_nan=True)
