@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plots import field, overlay, scale
-from landscape.plots.style import BLUE, COLORS, ORANGE, style
+from landscape.plots.style import BLUE, COLORS, ORANGE, number, style
 from landscape.result import Result
 
 if TYPE_CHECKING:
@@ -68,14 +68,17 @@ def classes(
     with style(venue) as page:
         columns, rows = _layout(len(names), page.text)
         tall = rows * page.text / columns * (0.95 if solid else 0.8) + 0.09 * page.size
-        figure = Figure(figsize=(page.text, tall), layout="constrained")
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        many = len(names) > MANY
+        figure = Figure(figsize=(page.text, tall), layout="none" if many else "constrained")
+        axes = figure.subplots(rows, columns, sharex=not many, sharey=not many, squeeze=False)
         for ax in axes.flat[len(names) :]:
             ax.set_axis_off()
         panels = list(axes.flat[: len(names)])
+        if many:
+            _arrange(figure, page.size, rows)
         _titles(panels, names, page.text / columns, page.size)
         if solid:
-            _surfaces(panels, result, values[field.position(result, split)], quantity, log, clip)
+            _surfaces(figure, panels, result, values[field.position(result, split)], quantity, log, clip)
         else:
             _lines(figure, panels, result, values, quantity, split, log)
         _outer(figure, panels, columns, result, solid)
@@ -93,6 +96,16 @@ def _layout(count: int, width: float) -> tuple[int, int]:
     return columns, math.ceil(count / columns)
 
 
+def _arrange(figure: Figure, size: float, rows: int) -> None:
+    """Place many panels by hand: the constrained layout takes seconds over a hundred of them."""
+    line = 1.5 * size / 72
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(
+        left=2.1 * line / width, right=1 - 5 * line / width, bottom=1.4 * line / height, top=1 - 2.6 * line / height,
+        wspace=0.08, hspace=1.1 * line / (height / rows - 1.1 * line),
+    )  # fmt: skip
+
+
 def _titles(panels: list[Axes], names: list[str], width: float, size: float) -> None:
     """Write class names as large as the longest one fits its panel."""
     longest = max(len(name) for name in names)
@@ -101,10 +114,10 @@ def _titles(panels: list[Axes], names: list[str], width: float, size: float) -> 
         ax.set_title(name, fontsize=min(size, max(fitting, 0.5 * size)), pad=2)
 
 
-def _surfaces(panels: list[Axes], result: Any, values: np.ndarray, quantity: str, log: Any, clip: Any) -> None:
-    steps = scale.levels(values, log=log, clip=clip)
-    finite = values[np.isfinite(values)]
-    ratio = len(steps) > 2 and field.logarithmic(finite if clip is None else finite[finite <= clip], log)
+def _surfaces(
+    figure: Figure, panels: list[Axes], result: Any, values: np.ndarray, quantity: str, log: Any, clip: Any
+) -> None:
+    steps, ratio = scale.scaled(values, quantity, log, clip)
     look = {"norm": scale.norm(steps, ratio), "cmap": COLORS[quantity.removeprefix("class_")]}
     extend = scale.beyond(values, steps)
     for ax, grid in zip(panels, values, strict=True):
@@ -116,7 +129,12 @@ def _surfaces(panels: list[Axes], result: Any, values: np.ndarray, quantity: str
         if not np.isfinite(grid).all():
             overlay.hatch(ax)
     label = quantity.replace("_", " ") + " " + field.unit(result, quantity)
-    scale.colorbar(drawn, panels, steps, label, aspect=30, pad=0.02, shrink=min(1.0, 1.6 * 5 / len(panels) + 0.4))
+    if len(panels) > MANY:
+        right, middle = figure.subplotpars.right, (figure.subplotpars.top + figure.subplotpars.bottom) / 2
+        bar = figure.add_axes([right + 0.015, middle - 0.2, 0.015, 0.4])
+        scale.colorbar(drawn, panels, steps, label, cax=bar)
+    else:
+        scale.colorbar(drawn, panels, steps, label, ax=panels, aspect=30, pad=0.02)
 
 
 def _lines(
@@ -136,13 +154,24 @@ def _lines(
             )
         ax.margins(x=0)
     shown = values[[field.position(result, part) for part in parts]]
-    if "accuracy" in quantity:
-        panels[0].set_ylim(-2, 102)
-    elif field.logarithmic(shown[np.isfinite(shown)], log):
-        panels[0].set_yscale("log")
-    figure.supylabel(quantity.replace("_", " ") + " " + field.unit(result, quantity), fontsize="medium")
+    finite = shown[np.isfinite(shown)]
+    ratio = "accuracy" not in quantity and field.logarithmic(finite, log)
+    for ax in panels if len(panels) > MANY else panels[:1]:  # few panels share their axes already
+        if ratio:
+            ax.set(yscale="log", ylim=(finite.min() / 1.2, finite.max() * 1.2))
+        elif "accuracy" in quantity or not finite.size:
+            ax.set_ylim(-2, 102)
+        else:
+            room = 0.05 * (float(np.ptp(finite)) or 1.0)
+            ax.set_ylim(finite.min() - room, finite.max() + room)
+    words = quantity.replace("_", " ") + " " + field.unit(result, quantity)
+    if len(panels) > MANY:  # panels without ticks: say what their height spans
+        low, high = panels[0].get_ylim()
+        words += f", every panel from {number(low, 2)} to {number(high, 2)}" + ", logarithmic" * ratio
+    figure.supylabel(words, fontsize="medium")
     if len(parts) > 1:
-        figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc="outside right upper")
+        place = "upper right" if len(panels) > MANY else "outside right upper"
+        figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc=place)
 
 
 def _outer(figure: Figure, panels: list[Axes], columns: int, result: Any, solid: bool) -> None:
@@ -150,6 +179,7 @@ def _outer(figure: Figure, panels: list[Axes], columns: int, result: Any, solid:
     for index, ax in enumerate(panels):
         if len(panels) > MANY:
             ax.tick_params(labelleft=False, labelbottom=False, length=0, which="both")
+            ax.set(xticks=[], yticks=[])
         else:
             ax.locator_params(axis="x", nbins=3)
             ax.tick_params(labelbottom=index + columns >= len(panels))

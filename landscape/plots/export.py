@@ -38,7 +38,7 @@ def vtk(
     Raises
     ------
     ValueError
-        If the result is no surface, the name has another ending, or a logarithm is asked of values that are not positive.
+        If the result is no surface, the name has another ending, or a logarithm is asked of losses that have none.
     ImportError
         If pyevtk is not installed (extra ``export``).
 
@@ -80,7 +80,8 @@ def csv(result: Result, path: str | os.PathLike) -> None:
 
     Notes
     -----
-    Numbers are written so that reading them gives the same floats back.
+    Numbers are written so that reading them gives the same floats back. Quantities over other axes (the lengths of the
+    directions, the checkpoints) stay in the HDF5 file.
     """
     base, groups = _tables(result)
     keys = [*base, *(group for group in groups if group)]
@@ -124,7 +125,7 @@ def _height(values: np.ndarray, log: bool, clip: float | None) -> np.ndarray:
 
 
 def _points(result: Any) -> dict[str, np.ndarray]:
-    """Every quantity over the plane, one array per combination of its other axes: ``loss_train``, ``class_loss_test_cat``."""
+    """Every quantity over the plane, one array per index of its other axes: ``loss_train``, ``class_loss_test_cat``."""
     arrays = {}
     for name, meta in result.quantities().items():
         dims = meta["dims"]

@@ -111,6 +111,11 @@ def unit(result: Result, quantity: str) -> str:
     return f"[{stated}]" if stated else ""
 
 
+def spacing(quantity: str, log: bool | str) -> bool | str:
+    """Leave "auto" to quantities that may span decades; accuracies are linear unless asked otherwise."""
+    return False if log == "auto" and percent(quantity) > 1 else log
+
+
 def logarithmic(values: np.ndarray, log: bool | str = "auto") -> bool:
     """Whether values ask for a logarithmic scale: all positive, over more than a factor of 30.
 

@@ -72,7 +72,7 @@ def heading(result: Result) -> str:
 
 def wrapped(words: str, width: float, page: Venue) -> str:
     """Break lines that are too long for a width in inches in the type of a page."""
-    letter = (0.58 if page.family == SANS else 0.45) * page.size / 72  # mean advance of the two families
+    letter = (0.54 if page.family == SANS else 0.45) * page.size / 72  # mean advance of the two families
     return "\n".join(
         piece for line in words.splitlines() for piece in textwrap.wrap(line, max(int(width / letter), 12))
     )
@@ -85,6 +85,7 @@ def _row(result: Any, page: Venue, style: dict[str, Any]) -> Figure:
     shown = [("loss", part) for part in parts] + [("accuracy", parts[-1])] * (result.accuracy is not None)
     width = page.text if len(shown) > 1 else page.column
     drawn = Figure(figsize=(width, width / len(shown) + 0.2 * page.size), layout="constrained")
+    drawn.get_layout_engine().set(wspace=0.05)  # the last tick label of a panel stays clear of the next one's first
     axes = drawn.subplots(1, len(shown), squeeze=False)[0]
     style = dict(style)
     levels = style.pop("levels", None)
@@ -179,4 +180,4 @@ def _grid(result: Any) -> str:
     sizes = [str(len(getattr(result, dim))) for dim in ("a", "b") if dim in result.quantities()]
     draws = getattr(result, "draw", None)
     many = f" · median of {len(draws)} draws" if draws is not None else ""
-    return (" × ".join(sizes) + " points" if sizes else "") + many
+    return ("\u00a0×\u00a0".join(sizes) + "\u00a0points" if sizes else "") + many

@@ -109,7 +109,7 @@ def _relief(result: Any, quantity: str, part: str, last: bool) -> list[Any]:
     from plotly import graph_objects
 
     values = field.field(result, quantity, part)
-    steps, log = scale.levels(values), field.logarithmic(values)
+    steps, log = scale.scaled(values, quantity, "auto", None)
     height = _light(values.T)  # plotly's first array axis is y, ours is a
     ticks = scale.ticks(steps)
     with np.errstate(divide="ignore", invalid="ignore"):

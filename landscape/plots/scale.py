@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plots.field import field, logarithmic
+from landscape.plots.field import field, logarithmic, spacing
 from landscape.plots.style import number
 from landscape.result import Result
 
@@ -80,7 +80,17 @@ def shared_levels(
     values = [field(result, quantity, part).ravel() for result in results for part in parts]
     if not values:
         raise ValueError("Expected at least one result to take levels from, got none: pass a list of results.")
-    return levels(np.concatenate(values), log=log, clip=clip)
+    return levels(np.concatenate(values), log=spacing(quantity, log), clip=clip)
+
+
+def scaled(values: np.ndarray, quantity: str, log: bool | str, clip: float | None) -> tuple[np.ndarray, bool]:
+    """Levels for a quantity, and whether its colours are spaced by ratio."""
+    log = spacing(quantity, log)
+    steps = levels(values, log=log, clip=clip)
+    shown = values[np.isfinite(values)]
+    shown = shown if clip is None else shown[shown <= clip]
+    constant = shown.size == 0 or shown.min() == shown.max()
+    return steps, logarithmic(shown, log) and not constant
 
 
 def norm(steps: np.ndarray, log: bool) -> Normalize:
@@ -121,13 +131,11 @@ def labelled(steps: Iterable[float]) -> list[str]:
     return [number(step) for step in steps]
 
 
-def colorbar(drawn: Any, ax: Any, steps: np.ndarray, label: str, **layout: Any) -> Any:
-    """Add a colour bar whose ticks are round levels: as tall as its panel, or beside several if `layout` says how."""
-    axes = np.atleast_1d(ax)
-    if layout:
-        bar = axes[0].figure.colorbar(drawn, ax=list(axes), label=label, **layout)
-    else:
-        bar = axes[-1].figure.colorbar(drawn, cax=axes[-1].inset_axes([1.04, 0, 0.05, 1]), label=label)
+def colorbar(drawn: Any, panels: Any, steps: np.ndarray, label: str, **place: Any) -> Any:
+    """Add a colour bar whose ticks are round levels: as tall as the last of its panels, unless `place` says where."""
+    last = np.atleast_1d(panels)[-1]
+    place = place or {"cax": last.inset_axes([1.04, 0, 0.05, 1])}
+    bar = last.figure.colorbar(drawn, label=label, **place)
     shown = ticks(steps)
     bar.set_ticks(list(shown), labels=labelled(shown))
     bar.minorticks_off()

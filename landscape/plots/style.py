@@ -89,12 +89,12 @@ def casing(width: float = 2.0, color: str = "white") -> list[Any]:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Write a number for a label: plain where that is short, else as a power of ten.
+    r"""Write a number for a label: plain where that is short, else as a power of ten.
 
     Examples
     --------
     >>> number(0.05), number(200.0), number(3e-7)
-    ('0.05', '200', '$3\\\\times10^{-7}$')
+    ('0.05', '200', '$3\\times10^{-7}$')
     """
     if value == 0 or 1e-4 < abs(value) < 1e5:
         return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"

@@ -77,12 +77,16 @@ def surface(
         need = "axes with" if view == "3d" else "axes without"
         raise ValueError(f"Expected {need} projection='3d' for view {view!r}, got {ax.name!r} ones: pass no axes.")
     values = field.field(result, quantity, split)
-    steps, log = _scale(values, levels, log, clip)
+    if min(values.shape) < 2:
+        raise ValueError(
+            f"Expected two points or more along each direction, got {values.shape}: measure a line instead."
+        )
+    steps, log = _scale(values, quantity, levels, log, clip)
     look = {"cmap": cmap or COLORS[quantity], "norm": scale.norm(steps, log)}
     drawn = {"contour": _contour, "heat": _heat, "3d": _relief}[view](ax, result, values, steps, look)
     caption = field.caption(result, quantity, split)
     if colorbar:
-        layout = {"shrink": 0.6, "pad": 0.12, "aspect": 18} if view == "3d" else {}
+        layout = {"ax": ax, "shrink": 0.6, "pad": 0.12, "aspect": 18} if view == "3d" else {}
         scale.colorbar(drawn, ax, steps, caption, **layout)
     if title:
         ax.set_title(caption.partition(" [")[0])
@@ -99,12 +103,12 @@ def surface(
 shared_levels = scale.shared_levels
 
 
-def _scale(values: np.ndarray, given: Any, log: bool | str, clip: float | None) -> tuple[np.ndarray, bool]:
+def _scale(
+    values: np.ndarray, quantity: str, given: Any, log: bool | str, clip: float | None
+) -> tuple[np.ndarray, bool]:
     """Levels to draw, and whether colours are spaced by ratio."""
     if given is None:
-        steps = scale.levels(values, log=log, clip=clip)
-        finite = values[np.isfinite(values)]
-        return steps, len(steps) > 2 and field.logarithmic(finite if clip is None else finite[finite <= clip], log)
+        return scale.scaled(values, quantity, log, clip)
     steps = np.asarray(given, dtype=float)
     if steps.ndim != 1 or len(steps) < 2 or not (np.diff(steps) > 0).all():
         raise ValueError(f"Expected at least two increasing levels, got {given}: sort them.")

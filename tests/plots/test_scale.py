@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from landscape.plots.field import logarithmic
+from landscape.plots.scale import MOST, levels, shared_levels, ticks
+
+
+@pytest.mark.parametrize(
+    "span", [(0.01, 50), (1e-6, 10), (2.3, 2.4), (-3, 8), (0, 1), (0.1, 2.9), (1e-12, 1e30), (5, 5), (0, 0)]
+)
+def test_levels_enclose_the_values_and_are_few(span):
+    steps = levels(np.array(span, dtype=float))
+    assert (np.diff(steps) > 0).all()
+    assert steps[0] <= span[0] <= span[1] <= steps[-1]
+    assert 2 <= len(steps) <= MOST + 2
+    assert set(ticks(steps)) <= set(steps)
+
+
+def test_levels_are_logarithmic_from_a_factor_of_thirty():
+    assert not logarithmic(np.array([1.0, 29.0]))
+    assert logarithmic(np.array([1.0, 31.0, np.inf, np.nan]))
+    assert not logarithmic(np.array([0.0, 31.0]))
+
+
+def test_a_logarithm_of_zero_is_refused():
+    with pytest.raises(ValueError, match="Expected positive values"):
+        levels(np.array([0.0, 3.0]), log=True)
+
+
+def test_clip_sets_the_highest_level():
+    assert levels(np.array([0.0, 1.0, 5.0, 1e9]), log=False, clip=5.0)[-1] == 5.0
+
+
+def test_infinity_does_not_stretch_the_levels():
+    np.testing.assert_array_equal(levels(np.array([0.0, 1.0, np.inf, np.nan])), levels(np.array([0.0, 1.0])))
+
+
+def test_shared_levels_cover_every_result(make_surface):
+    small, large = make_surface(), make_surface(loss=10 * make_surface().loss)
+    steps = shared_levels([small, large], "loss", ["train", "test"])
+    assert steps[0] <= small.loss.min()
+    assert steps[-1] >= large.loss.max()
+    with pytest.raises(ValueError, match="at least one result"):
+        shared_levels([])
