@@ -58,13 +58,13 @@ def train(
         Overwrite an existing checkpoint, and discard an unfinished run with other settings.
     """
     from landscape import checkpoint, discovery  # these import torch, which takes seconds
-    from landscape.train.files import Files
+    from landscape.train.files import require_new
     from landscape.train.observers.progress import progress
     from landscape.train.run import train as trained
     from landscape.train.streams import seeded
 
     path = output or Path(f"{short(model)}-{short(data)}.pt")
-    Files(path, every=every, force=force)  # an existing checkpoint is no reason to load the data first
+    require_new(path, force=force)  # an existing checkpoint is no reason to load the data first
     data_spec = checkpoint.Spec(
         located(data), located_arguments(discovery.arguments(data_arg or ())), tuple(transform or ())
     )

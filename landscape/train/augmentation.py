@@ -92,8 +92,9 @@ def _one(text: str) -> Augmentation:
         )
     if not equals:
         return AUGMENTATIONS[name]()
+    read = {"crop": int, "flip": float}[name]
     try:
-        number = int(value) if name == "crop" else float(value)
+        number = read(value)
     except ValueError as error:
         raise ValueError(f"Expected a number in {text!r}, got {value!r}: write it as crop=4 or flip=0.5.") from error
     if number < 0:

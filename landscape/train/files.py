@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from landscape import checkpoint
 from landscape.checkpoint import Checkpoint
@@ -19,29 +20,32 @@ class Files:
 
     Parameters
     ----------
-    output : path or None
-        Where the checkpoint goes; None keeps everything in memory.
+    output : path
+        Where the checkpoint goes.
+    identity : dict
+        What must be equal for a run to go on: see `landscape.train.record.Record.identity`.
     every : int
         Epochs between checkpoints of the trajectory; 0 writes none.
     force : bool
         Overwrite what is there.
+
+    Raises
+    ------
+    ValueError
+        If the period is negative, or the checkpoint exists and may not be overwritten.
     """
 
-    def __init__(self, output: str | os.PathLike | None, *, every: int = 0, force: bool = False) -> None:
+    def __init__(
+        self, output: str | os.PathLike, identity: dict[str, Any], *, every: int = 0, force: bool = False
+    ) -> None:
         if every < 0:
             raise ValueError(f"Expected a period of at least 0 epochs, got {every}: change --every.")
-        self.output = None if output is None else Path(output)
-        self.every, self.force = every, force
-        self.resume: Resume | None = None
-        if self.output is not None and self.output.exists() and not force:
-            raise ValueError(f"{self.output}: expected a new file, got one that exists: choose another -o, or --force.")
+        self.output, self.every, self.force = Path(output), every, force
+        self.folder = beside(self.output, ".trajectory")
+        self.resume = Resume(beside(self.output, ".resume"), identity)
+        require_new(self.output, force=force)
 
-    @property
-    def folder(self) -> Path:
-        """Where the trajectory goes."""
-        return beside(self.output, ".trajectory")
-
-    def open(self, run: Run, record: Record, fingerprint: str) -> None:
+    def open(self, run: Run, record: Record) -> None:
         """Bring the run to where an unfinished one stood, if there is one, and let it keep its files from here on.
 
         Raises
@@ -51,11 +55,11 @@ class Files:
         OSError
             If the files cannot be written.
         """
-        if self.output is None:
-            return
-        self.resume = Resume(beside(self.output, ".resume"), record.identity(run.model, fingerprint))
+
+        def write(run: Run, path: Path) -> None:
+            checkpoint.write(record.checkpoint(run), path)
+
         if self.every:
-            write = lambda at, path: checkpoint.write(record.checkpoint(at), path)  # noqa: E731
             run.observers = [*run.observers, trajectory(self.folder, write, epochs=self.every)]
         run.observers = [*run.observers, self.resume]
         if not self.resume.load(run, force=self.force):
@@ -75,19 +79,13 @@ class Files:
         try:
             fit(run)
         except Interrupted as stopped:
-            if self.resume is None:
-                raise
             self.resume.save(run)
             raise Interrupted(f"{stopped}; kept in {self.resume.path}: the same command goes on") from None
         except Diverged as error:
-            if self.resume is None:
-                raise
             raise Diverged(f"{error} The weights of the last good epoch are kept in {self.resume.path}.") from None
 
     def close(self, found: Checkpoint) -> Checkpoint:
         """Write the checkpoint, then remove the state that led to it; return it with its path and hash."""
-        if self.output is None:
-            return found
         found = replace(found, path=str(self.output), sha256=checkpoint.write(found, self.output))
         self.resume.remove()
         return found
@@ -101,6 +99,18 @@ class Files:
             )
         for path in stale:
             path.unlink()
+
+
+def require_new(output: str | os.PathLike, *, force: bool = False) -> None:
+    """Refuse a checkpoint that exists.
+
+    Raises
+    ------
+    ValueError
+        Unless `force` allows to overwrite it.
+    """
+    if Path(output).exists() and not force:
+        raise ValueError(f"{output}: expected a new file, got one that exists: choose another -o, or pass --force.")
 
 
 def beside(output: Path, suffix: str) -> Path:

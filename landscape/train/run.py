@@ -21,7 +21,7 @@ from landscape.train.assembly import assembled
 from landscape.train.batches import Resident
 from landscape.train.evaluation import evaluate
 from landscape.train.files import Files
-from landscape.train.fit import Run
+from landscape.train.fit import Run, fit
 from landscape.train.method import Method
 from landscape.train.observers.every import Observer
 from landscape.train.observers.history import history
@@ -125,7 +125,9 @@ def train(
     record = Record(
         settings, method.name or settings.optimizer, losses.name(loss), model_spec, data_spec or _origin(data)
     )
-    files = Files(output, every=every, force=force)
+    files = None
+    if output is not None:
+        files = Files(output, record.identity(model, data.fingerprint("train")), every=every, force=force)
 
     def measured(*names: str) -> dict[str, float | None]:
         found = {name: evaluate(run.model, splits[name], losses.loss(loss)) for name in names if name in splits}
@@ -133,13 +135,14 @@ def train(
 
     run.observers = [history(lambda: measured("test")), *method.observers(), *observers]
     with _exact_arithmetic(exact, run.streams.device):
-        files.open(run, record, data.fingerprint("train"))
+        if files is not None:
+            files.open(run, record)
         with interruptible(run):
-            files.keep(run)
+            files.keep(run) if files is not None else fit(run)
         final = measured("train", "test")
     seconds = run.clock.seconds
     found = record.checkpoint(run, **final, history=run.history, seconds=seconds, device=str(run.streams.device))
-    return Trained(run.model, files.close(found), final, run.history, seconds)
+    return Trained(run.model, files.close(found) if files is not None else found, final, run.history, seconds)
 
 
 @contextmanager

@@ -64,10 +64,10 @@ class Settings:
     epochs: int = 30
     batch_size: int = 64
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float | None = None
+    lr: float = None  # pyright: ignore[reportAssignmentType] - filled in below, and never None afterwards
     momentum: float = 0.9
     nesterov: bool = False
-    weight_decay: float | None = None
+    weight_decay: float = None  # pyright: ignore[reportAssignmentType]
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     warmup: float = 0.0
     label_smoothing: float = 0.0

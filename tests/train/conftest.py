@@ -10,7 +10,7 @@ from landscape.dataset import Dataset
 
 @pytest.fixture
 def toy():
-    """Three Gaussian classes of vectors: 70 training examples (batches of 16 leave a last one of 6), 20 for the test."""
+    """Three Gaussian classes of vectors: 70 training examples (batches of 16 leave a last one of 6), 20 test ones."""
     random = np.random.default_rng(0)
     centers = 2 * random.standard_normal((3, 5))
 
