@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "landscape: measure the loss landscape of neural networks and draw it."
+	@echo
+	@echo "  make demo    from nothing to a picture: install, train a small network on handwritten"
+	@echo "               digits (if that was not done), draw its loss surface, say where it lies"
+	@echo "  make test    from nothing: install, check the style, run every test and example"
+	@echo "  make lint    check style, docstrings and types"
+	@echo "  make bench   measure speed and memory against the usual ways; see benchmarks/RESULTS.md"
+	@echo "  make clean   remove the environment and what was built"
+	@echo
+	@echo "  PYTHON=python3.12 chooses the interpreter, VENV=DIR the place of the environment."
+
+# The stamp is newer than what it depends on, so an environment is made once and updated when needs change.
+$(VENV)/.ready: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint,export]'
+	@touch $@
+
+demo: $(VENV)/.ready
+	OMP_NUM_THREADS= $(BIN)/landscape demo
+
+test: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	OMP_NUM_THREADS= $(BIN)/python benchmarks/surface.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info demo
