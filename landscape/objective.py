@@ -53,6 +53,9 @@ class Objective:
         Size of the batches, where batch norm makes the loss depend on it.
     stochastic : bool, default=False
         Accept a model or data that answer differently when asked again.
+    strategy : str, default="auto"
+        How points are evaluated: the fastest way, by a short measurement, or one such as ``loop,folded,examples=128``
+        or ``vmap,points=16,examples=512``. Every way gives the same numbers, to rounding.
 
     Attributes
     ----------
@@ -105,8 +108,10 @@ class Objective:
         device: str = "auto",
         batch_size: int | None = None,
         stochastic: bool = False,
+        strategy: str = "auto",
     ) -> None:
         self.precision, self.batchnorm = precision, batchnorm
+        self._strategy = None if strategy == "auto" else Plan.parse(strategy)
         self.device = place(device)
         self.loss, self.loss_name = losses.loss(loss), losses.name(loss)
         examples = _splits(data, stochastic)
@@ -132,6 +137,7 @@ class Objective:
         return Runner(
             self.network, self.loss, self._resident,
             each=self._trial.each, precision=self.precision, fixed=self._fixed, reference=self._reference,
+            strategy=self._strategy,
         )
 
     def _on(self, examples: dict[str, Examples]) -> Objective:
@@ -221,6 +227,10 @@ class Objective:
         if that is more); every later one returns the same plan, so that the same points give the same bits.
         """
         return self._runner.plan(count)
+
+    def seconds(self, plan: Plan) -> float:
+        """Measure how long a point takes by a plan, every split counted, on a sample of the first one."""
+        return self._runner.seconds(plan)
 
     def restrict(self, label: int) -> Objective:
         """Return the same objective on the examples of one class, in every split that has it.

@@ -51,6 +51,34 @@ class Plan:
         many = f"{self.points} points x " if self.kind == "vmap" else ""
         return " ".join([self.kind, *flags, f"({many}{self.examples} examples)"])
 
+    def spec(self) -> str:
+        """Write the plan as text that `parse` reads."""
+        flags = [name for name in ("channels_last", "folded", "compiled") if getattr(self, name)]
+        return ",".join([self.kind, *flags, f"points={self.points}", f"examples={self.examples}"])
+
+    @classmethod
+    def parse(cls, text: str) -> Plan:
+        """Read a plan such as ``loop,folded,examples=128``.
+
+        Raises
+        ------
+        ValueError
+            If a word is unknown or a number is not positive.
+        """
+        kind, *words = [word.strip() for word in text.split(",")]
+        flags = {word: True for word in words if word in ("channels_last", "folded", "compiled")}
+        pairs = [word.partition("=") for word in words if word not in flags]
+        known = kind in ("loop", "vmap") and all(
+            name in ("points", "examples") and number.isdecimal() and int(number) > 0 for name, _, number in pairs
+        )
+        numbers = {name: int(number) for name, _, number in pairs} if known else {}
+        if not known or (kind == "loop") != (numbers.get("points", 1) == 1):
+            raise ValueError(
+                "Expected a strategy auto, or such as loop,channels_last,folded,compiled,examples=128 or "
+                f"vmap,points=16,examples=512, got {text!r}."
+            )
+        return cls(kind=kind, **flags, **numbers)
+
     def record(self) -> dict:
         """Return the plan as plain JSON."""
         return asdict(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -34,20 +35,26 @@ class Runner:
         Size of the batches, where the loss depends on how examples are cut.
     reference : Resident, optional
         The examples that batch norm is refitted to at every point.
+    strategy : Plan, optional
+        The plan for any number of points, in place of a choice.
     """
 
     def __init__(
         self, network: Network, loss: Callable, splits: list[Resident], *,
         each: int, precision: str, fixed: int | None = None, reference: Resident | None = None,
+        strategy: Plan | None = None,
     ) -> None:
         self.network, self.loss, self.splits, self.reference = network, loss, splits, reference
         self.each, self.precision, self.fixed = each, precision, fixed
+        self.strategy = replace(strategy, examples=fixed) if strategy and fixed else strategy
         self._plans: dict[int, Plan] = {}
         self._smaller: dict[Plan, Plan] = {}
         self._evaluator: Evaluator | None = None
 
     def plan(self, count: int) -> Plan:
         """Choose a plan for `count` points, by measuring when they are several; the choice is kept."""
+        if self.strategy is not None:
+            return self._shrunk(self.strategy)
         if count not in self._plans:
             start = plan.first_plan(self.network, self.each, self.fixed)
             with device.arithmetic(self.precision, self.network.device):
@@ -71,6 +78,16 @@ class Runner:
 
         with device.arithmetic(self.precision, self.network.device):
             return self._backed_off(work, self.plan(1))
+
+    def seconds(self, chosen: Plan) -> float:
+        """Measure seconds per point of a plan on a sample, scaled to every split."""
+        sample = self._sample()
+        with device.arithmetic(self.precision, self.network.device):
+            took = Stopwatch(self.network, self.loss, sample, self.reference is not None).seconds(chosen)
+        return took * sum(split.size for split in self.splits) / sample.size
+
+    def _sample(self) -> Resident:
+        return self.splits[0].head(max(plan.SAMPLE, self.fixed or 0))
 
     def _by(self, chosen: Plan) -> Evaluator:
         """Return the evaluator of a plan; the last one is kept, for what it compiled or folded."""
@@ -99,7 +116,7 @@ class Runner:
                 torch.cuda.empty_cache()
 
     def _chosen(self, start: Plan, count: int) -> Plan:
-        sample = self.splits[0].head(max(plan.SAMPLE, self.fixed or 0))
+        sample = self._sample()
         inputs = pytree.tree_leaves(sample.segments[0][0])
         work = Workload(
             count,
