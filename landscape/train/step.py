@@ -168,6 +168,10 @@ class Step:
         ------
         ValueError
             If a name is unknown or a shape does not fit; nothing is displaced then.
+
+        Notes
+        -----
+        What is to be differentiated at the displaced weights must be differentiated inside. Memory of one more copy.
         """
         pairs = self._displacements(delta)
         saved = [parameter.detach().clone() for parameter, _ in pairs]

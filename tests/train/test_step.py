@@ -333,6 +333,36 @@ def test_sharpness_aware_rule_on_a_quadratic_is_its_closed_form():
     assert step.clock.evaluations == 2
 
 
+def curvature_aware(step, delta, gamma):
+    """Descend with the gradient at displaced weights and that of gamma |g(w + delta) - g(w)|^2, as HERO does."""
+    for part in step.split(None):
+        first = part.gradient()
+        with part.at(delta), part.quiet():
+            second = part.gradient(create_graph=True)
+            change = gamma * sum(((a - b) ** 2).sum() for a, b in zip(second, first, strict=True))
+            further = torch.autograd.grad(change, list(part.parameters.values()))
+            part.give([a + b for a, b in zip(second, further, strict=True)])
+    return step.loss
+
+
+def test_a_rule_that_differentiates_the_gradient_is_its_closed_form_on_a_quadratic():
+    matrix, delta = torch.tensor([[2.0, 0.5], [0.5, 1.0]]), torch.tensor([0.3, -0.2])
+    model = nn.Linear(2, 1, bias=False)
+    step = step_of(model, Batch(torch.zeros(4, 2), torch.zeros(4)), quadratic(matrix))
+    curvature_aware(step, [delta[None]], 0.7)
+    expected = matrix @ (model.weight.detach()[0] + delta) + 0.7 * 2 * matrix @ matrix @ delta
+    assert torch.allclose(model.weight.grad[0], expected)
+
+
+def test_a_rule_that_differentiates_the_gradient_passes_through_batch_norm(noisy_network):
+    step = step_of(noisy_network, batch(dtype=torch.float32))
+    weights = [p.detach().clone() for p in noisy_network.parameters()]
+    curvature_aware(step, [0.01 * torch.ones_like(p) for p in noisy_network.parameters()], 0.7)
+    assert noisy_network[1].num_batches_tracked == 1
+    assert all(torch.equal(p, w) for p, w in zip(noisy_network.parameters(), weights, strict=True))
+    assert all(p.grad.isfinite().all() for p in noisy_network.parameters())
+
+
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_clipping_bounds_the_length_and_keeps_the_direction(factor):
     step = step_of()
