@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from landscape.cli.train import located, located_arguments, short, train
 
 from landscape import checkpoint, losses
+from landscape.cli.train import located, located_arguments, short, train
 from landscape.train.batches import Resident
 from landscape.train.evaluation import evaluate
 from landscape.train.settings import Settings
