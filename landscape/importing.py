@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from landscape.probes.line import Line
 from landscape.probes.surface import Surface
 from landscape.result import opened, read_array
+
+if TYPE_CHECKING:
+    import h5py
 
 SPLITS = {"train": ("train_loss", "train_acc"), "test": ("test_loss", "test_acc")}
 MISSING = -1.0  # what Li et al.'s script fills its arrays with before it evaluates a point

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from matplotlib import rcParams
+
 from landscape.plots import draw, field, overlay, scale
 from landscape.plots.style import SANS, Venue
 from landscape.result import Result
@@ -137,8 +139,8 @@ def _fit(drawn: Figure) -> None:
     drawn.draw_without_rendering()
     texts = [*drawn.texts, *drawn.legends]
     tall = max(ax.get_tightbbox().height for ax in panels) + sum(text.get_window_extent().height for text in texts)
-    pad = 2 * drawn.get_layout_engine().get()["h_pad"]
-    drawn.set_figheight(tall / drawn.dpi + pad * (4 + len(texts)))
+    pad = 2 * drawn.get_layout_engine().get()["h_pad"] * (2 + len(texts))
+    drawn.set_figheight(tall / drawn.dpi + pad + 0.5 * rcParams["font.size"] / 72)
 
 
 def _legend(drawn: Figure, axes: Any) -> None:

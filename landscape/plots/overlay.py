@@ -41,6 +41,17 @@ def landmarks(ax: Axes, result: Result, values: np.ndarray | None = None) -> Non
         _mark(ax, result, least, "x", f"minimum {number(values[least])}")
 
 
+def shadow(ax: Any, result: Result) -> None:
+    """Draw the checkpoints on the floor below a relief."""
+    path = field.trajectory(result)
+    if path is not None and path["b"] is not None:
+        joined = "-" if path["path"] else "none"
+        size = 0.6 * rcParams["lines.markersize"]
+        ax.plot(
+            path["a"], path["b"], ax.get_zlim()[0], color=RED, linestyle=joined, marker="o", markersize=size, zorder=10
+        )
+
+
 def _mark(ax: Axes, result: Result, index: tuple[int, ...], marker: str, name: str) -> None:
     spot = [result.a[index[0]]], [result.b[index[1]]]
     size = 1.5 * rcParams["lines.markersize"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 VIEWS = ("contour", "3d", "heat")
+HEIGHTS = 6  # ticks that a foreshortened axis has room for
 SIDE = 101  # facets per side of a relief: more are not seen, and slow every reader down
 
 
@@ -56,7 +57,8 @@ def surface(
     cmap : str, optional
         A colour map of matplotlib.
     colorbar, landmarks, legend, title : bool, default=True
-        What to add: the colour bar; center, minimum and checkpoints; the legend of these; the title.
+        What to add: the colour bar; center, minimum and checkpoints; the legend of these; the title. Under a relief,
+        checkpoints lie on the floor.
 
     Returns
     -------
@@ -92,6 +94,8 @@ def surface(
         ax.set_title(caption.partition(" [")[0])
     overlay.axis_labels(ax, result, field.missing(values))
     if view == "3d":
+        if landmarks:
+            overlay.shadow(ax, result)
         return ax
     if landmarks:
         overlay.landmarks(ax, result, values if quantity == "loss" else None)
@@ -123,7 +127,7 @@ def _contour(ax: Axes, result: Result, values: np.ndarray, steps: np.ndarray, lo
     finite = values[np.isfinite(values)]
     inner = [step for step in steps if finite.size and finite.min() < step < finite.max()]
     if inner:
-        lines = ax.contour(result.a, result.b, grid, levels=inner, colors="white", linewidths=0.5)
+        lines = ax.contour(result.a, result.b, grid, levels=inner, colors="white", linewidths=0.5, linestyles="solid")
         shown = [step for step in inner if step in scale.ticks(np.asarray(inner))]
         texts = lines.clabel(shown, fontsize="x-small", fmt=dict(zip(inner, scale.labelled(inner), strict=True)))
         for text in texts:
@@ -176,6 +180,7 @@ def _relief(ax: Any, result: Result, values: np.ndarray, steps: np.ndarray, look
 def _relief_axes(ax: Any, floor: float, ends: np.ndarray, steps: np.ndarray, log: bool) -> None:
     ax.set_zlim(floor, ends[1])
     shown = scale.ticks(steps)
+    shown = shown[:: -(-len(shown) // HEIGHTS)]
     ax.set_zticks(np.log10(shown) if log else shown, labels=scale.labelled(shown))
     ax.set_box_aspect((1, 1, 0.8), zoom=0.85)
     ax.view_init(elev=28, azim=-55)

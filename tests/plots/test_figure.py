@@ -16,8 +16,9 @@ def boxes(drawn):
     return {text: text.get_window_extent() for text in shown}, drawn.bbox
 
 
-@pytest.mark.parametrize("venue", [None, *VENUES])
-@pytest.mark.parametrize("trajectory", [False, True])
+@pytest.mark.parametrize(
+    ("venue", "trajectory"), [*((v, True) for v in (None, *VENUES)), (None, False), ("slides", False)]
+)
 def test_nothing_is_cut_or_covered(make_surface, venue, trajectory):
     drawn = figure(make_surface(trajectory=trajectory, draws=2), venue=venue)
     found, page = boxes(drawn)

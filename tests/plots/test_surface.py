@@ -159,3 +159,11 @@ def test_drawing_changes_no_setting_of_the_user(make_surface):
     before = dict(matplotlib.rcParams)
     draw(make_surface())
     assert dict(matplotlib.rcParams) == before
+
+
+def test_a_relief_drops_the_trajectory_on_its_floor(make_surface):
+    ax = draw(make_surface(trajectory=True), view="3d")
+    a, b, height = ax.lines[-1].get_data_3d()
+    np.testing.assert_allclose([a, b], [[-0.8, -0.3, 0.0], [0.6, 0.4, 0.0]])
+    assert set(height) == {ax.get_zlim()[0]}
+    assert not draw(make_surface(trajectory=True), view="3d", landmarks=False).lines
