@@ -31,8 +31,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         app(words)(words, exit_on_error=False, result_action="return_none")
     except cyclopts.CycloptsError:
         return 2  # cyclopts has told what is wrong, with a suggestion
-    except KeyboardInterrupt:
-        print("landscape: interrupted; what was done is kept: run the same command again to go on.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        told = _line(error) if str(error) else "interrupted; what was done is kept: run the same command again to go on."
+        print(f"landscape: {told}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
