@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -40,14 +41,24 @@ def draw(result: Result, ax: Axes | None = None, **style: Any) -> Axes:
     Raises
     ------
     ValueError
-        If the result has no plot of its own and its first quantity has more than two axes.
+        If the plot of that kind has no such knob, or the result has neither a plot of its own nor a quantity over
+        one or two axes.
     """
     from landscape.plots import style as look
 
+    plot = _plot(type(result).__name__.lower())
+    known = inspect.signature(plot).parameters
+    unknown = [] if "style" in known else [name for name in style if name not in known]
+    if unknown:
+        knobs = ", ".join(list(known)[2:])
+        raise ValueError(
+            f"Expected a knob of the plot of a {type(result).__name__}, one of {knobs}, "
+            f"got {unknown[0]!r}: leave it out."
+        )
     with look.style() if ax is None else nullcontext():
         if ax is None:
             ax = _axes("3d" if style.get("view") == "3d" else None)
-        return _plot(type(result).__name__.lower())(result, ax, **style)
+        return plot(result, ax, **style)
 
 
 def label(meta: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib import rcParams
 
 from landscape.plots import draw, field, overlay, scale
@@ -24,7 +25,9 @@ KINDS = {
 }
 
 
-def figure(result: Result, *, venue: str | None = None, title: str | None = None, **style: Any) -> Figure:
+def figure(
+    result: Result, *, venue: str | None = None, title: str | None = None, classes: bool = False, **style: Any
+) -> Figure:
     """Draw a result as a finished figure.
 
     A surface becomes a row of panels: the loss on every split, on one scale, and the accuracy. If `view`, `quantity`
@@ -38,6 +41,8 @@ def figure(result: Result, *, venue: str | None = None, title: str | None = None
         Width of the page and size of type.
     title : str, optional
         By default the model, the data and the directions, as far as the result knows them; empty for none.
+    classes : bool, default=False
+        Draw one panel per class instead: see `landscape.plots.classes.classes`.
     **style
         Knobs of the plot of that kind.
 
@@ -52,6 +57,8 @@ def figure(result: Result, *, venue: str | None = None, title: str | None = None
     """
     from landscape.plots import style as look  # the knobs below are called style
 
+    if classes:
+        return _classes(result, venue, title, style)
     chosen = {"view", "quantity", "split"} & style.keys()
     many = type(result).__name__ == "Surface" and not chosen
     with look.style(venue) as page:
@@ -78,6 +85,19 @@ def wrapped(words: str, width: float, page: Venue) -> str:
     return "\n".join(
         piece for line in words.splitlines() for piece in textwrap.wrap(line, max(int(width / letter), 12))
     )
+
+
+def _classes(result: Result, venue: str | None, title: str | None, style: dict[str, Any]) -> Figure:
+    from landscape.plots.classes import classes
+
+    unknown = style.keys() - {"quantity", "split", "log", "clip"}
+    if unknown:
+        raise ValueError(
+            f"Expected quantity, split, log or clip for classes, got {sorted(unknown)[0]!r}: leave it out."
+        )
+    knobs = {key: style[key] for key in ("log", "clip") if key in style}
+    quantity = "class_" + style.get("quantity", "loss").removeprefix("class_")
+    return classes(result, quantity, style.get("split"), venue=venue, title=title, **knobs)
 
 
 def _row(result: Any, page: Venue, style: dict[str, Any]) -> Figure:
@@ -110,7 +130,7 @@ def _panel(result: Any, ax: Axes, quantity: str, part: str, levels: Any, style: 
     if quantity == "accuracy":
         kept = {key: knobs[key] for key in ("split", "colorbar", "legend", "landmarks") if key in knobs}
         knobs = kept | {"quantity": "accuracy", "view": "heat"}
-        levels = scale.levels(field.field(result, "accuracy", part), log=False)
+        levels = scale.shared_levels([result], "accuracy", part)
     draw(result, ax, levels=levels, **knobs)
     if style.get("title", True):
         ax.set_title(f"{part} {quantity}")
@@ -121,7 +141,7 @@ def _panel(result: Any, ax: Axes, quantity: str, part: str, levels: Any, style: 
 def _bars(result: Any, axes: Any, count: int, levels: Any) -> None:
     """One colour bar for all losses, one for the accuracy."""
     filled = next(c for c in axes[0].collections if c.get_array() is not None)
-    scale.colorbar(filled, axes[:count], levels, f"loss {field.unit(result, 'loss')}")
+    scale.colorbar(filled, axes[:count], np.asarray(levels, dtype=float), f"loss {field.unit(result, 'loss')}")
     if len(axes) > count:
         steps = scale.levels(field.field(result, "accuracy", field.splits(result)[-1]), log=False)
         scale.colorbar(axes[-1].collections[0], axes[-1], steps, "accuracy [%]")

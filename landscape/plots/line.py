@@ -9,17 +9,18 @@ import numpy as np
 from landscape.plots import field
 from landscape.plots.overlay import NAMED
 from landscape.plots.style import BLUE, GRAY, ORANGE, casing
-from landscape.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from landscape.probes.line import Line
 
 QUANTITIES = ("both", "loss", "accuracy")
 DASHES = ("-", "--", ":", "-.")  # one per split, so that a figure printed in gray can be read
 
 
 def line(
-    result: Result,
+    result: Line,
     ax: Axes,
     *,
     quantity: str = "both",
@@ -74,7 +75,7 @@ def line(
     return ax
 
 
-def _curves(ax: Axes, result: Result, quantity: str, parts: list[str], band: bool) -> None:
+def _curves(ax: Axes, result: Line, quantity: str, parts: list[str], band: bool) -> None:
     color = {"loss": BLUE, "accuracy": ORANGE}[quantity]
     for index, part in enumerate(parts):
         values = field.field(result, quantity, part)
@@ -87,7 +88,7 @@ def _curves(ax: Axes, result: Result, quantity: str, parts: list[str], band: boo
             ax.fill_between(result.a, *edges, color=color, alpha=0.2, linewidth=0)
 
 
-def _band(result: Result, quantity: str, part: str, values: np.ndarray) -> Any:
+def _band(result: Line, quantity: str, part: str, values: np.ndarray) -> Any:
     if getattr(result, f"draw_{quantity}", None) is not None:
         low, high = field.band(result, quantity, part)
     elif getattr(result, f"{quantity}_error", None) is not None:
@@ -102,7 +103,7 @@ def _band(result: Result, quantity: str, part: str, values: np.ndarray) -> Any:
 
 
 def _vertical(
-    ax: Axes, result: Result, quantity: str, parts: list[str], log: bool | str, *, colored: bool, room: float
+    ax: Axes, result: Line, quantity: str, parts: list[str], log: bool | str, *, colored: bool, room: float
 ) -> None:
     """Scale and label an axis; `room` is the share of its height kept free above the curves."""
     values = np.stack([field.field(result, quantity, part) for part in parts])
@@ -123,14 +124,14 @@ def _vertical(
     ax.tick_params(axis="y", which="both", colors=color)
 
 
-def _horizontal(result: Result) -> str:
+def _horizontal(result: Line) -> str:
     share = field.explained(result, 0)
     lost = field.missing(result.loss)
     words = result.declared()["a"]["meaning"]
     return words + (f" ({share})" if share else "") + (f"\n{lost}" if lost else "")
 
 
-def _missing(ax: Axes, result: Result, parts: list[str]) -> None:
+def _missing(ax: Axes, result: Line, parts: list[str]) -> None:
     """Hatch the stretch of every grid point at which a drawn loss is not finite."""
     bad = ~np.isfinite(np.stack([field.field(result, "loss", part) for part in parts])).all(axis=0)
     middles = (result.a[1:] + result.a[:-1]) / 2
@@ -139,7 +140,7 @@ def _missing(ax: Axes, result: Result, parts: list[str]) -> None:
         ax.axvspan(edges[index], edges[index + 1], facecolor="none", edgecolor="#999999", hatch="/////", linewidth=0)
 
 
-def _checkpoints(ax: Axes, result: Result) -> None:
+def _checkpoints(ax: Axes, result: Line) -> None:
     path = field.trajectory(result)
     for index, a in enumerate([] if path is None else path["a"]):
         ax.axvline(a, color=GRAY, linewidth=0.6, linestyle=(0, (4, 2)), zorder=0.5)

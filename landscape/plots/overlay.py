@@ -9,16 +9,17 @@ from matplotlib import rcParams
 
 from landscape.plots import field
 from landscape.plots.style import casing, number
-from landscape.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from landscape.probes.surface import Surface
 
 RED = "#D55E00"
 NAMED = 4  # checkpoints that are few enough to be named one by one
 
 
-def landmarks(ax: Axes, result: Result, values: np.ndarray | None = None) -> None:
+def landmarks(ax: Axes, result: Surface, values: np.ndarray | None = None) -> None:
     """Mark the center, the lowest grid point where that is not the center, and the checkpoints.
 
     Parameters
@@ -41,7 +42,7 @@ def landmarks(ax: Axes, result: Result, values: np.ndarray | None = None) -> Non
         _mark(ax, result, least, "x", f"minimum {number(values[least])}")
 
 
-def shadow(ax: Any, result: Result) -> None:
+def shadow(ax: Any, result: Surface) -> None:
     """Draw the checkpoints on the floor below a relief."""
     path = field.trajectory(result)
     if path is not None and path["b"] is not None:
@@ -52,14 +53,14 @@ def shadow(ax: Any, result: Result) -> None:
         )
 
 
-def _mark(ax: Axes, result: Result, index: tuple[int, ...], marker: str, name: str) -> None:
+def _mark(ax: Axes, result: Surface, index: tuple[int, ...], marker: str, name: str) -> None:
     spot = [result.a[index[0]]], [result.b[index[1]]]
     size = 1.5 * rcParams["lines.markersize"]
     look = {"linestyle": "none", "marker": marker, "markersize": size, "zorder": 6, "clip_on": False}
     ax.plot(*spot, color="black", markeredgewidth=0.18 * size, path_effects=casing(2.6), label=name, **look)
 
 
-def _checkpoints(ax: Axes, result: Result) -> None:
+def _checkpoints(ax: Axes, result: Surface) -> None:
     path = field.trajectory(result)
     if path is None or path["b"] is None:
         return
@@ -117,7 +118,7 @@ def hatch(ax: Axes) -> None:
     ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, **ground))
 
 
-def axis_labels(ax: Axes, result: Result, note: str = "", *, short: bool = False) -> None:
+def axis_labels(ax: Axes, result: Surface, note: str = "", *, short: bool = False) -> None:
     """Label the axes with what the directions are and the variance they explain; a note stands below.
 
     In narrow panels and in three dimensions, where labels run askew beside the ticks, they are short.

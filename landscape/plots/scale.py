@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plots.field import field, logarithmic, spacing
+from landscape.plots.field import field, logarithmic, percent, spacing
 from landscape.plots.style import number
 from landscape.result import Result
 
@@ -75,17 +75,21 @@ def shared_levels(
     Returns
     -------
     ndarray of shape (count,)
+        In the units that are stored: nats, or fractions for accuracies.
     """
     parts = [split] if split is None or isinstance(split, str) else list(split)
     values = [field(result, quantity, part).ravel() for result in results for part in parts]
     if not values:
         raise ValueError("Expected at least one result to take levels from, got none: pass a list of results.")
-    return levels(np.concatenate(values), log=spacing(quantity, log), clip=clip)
+    factor = percent(quantity)
+    high = None if clip is None else clip * factor
+    return levels(np.concatenate(values), log=spacing(quantity, log), clip=high) / factor
 
 
 def scaled(values: np.ndarray, quantity: str, log: bool | str, clip: float | None) -> tuple[np.ndarray, bool]:
-    """Levels for a quantity, and whether its colours are spaced by ratio."""
+    """Levels for the drawn values of a quantity, and whether its colours are spaced by ratio."""
     log = spacing(quantity, log)
+    clip = None if clip is None else clip * percent(quantity)
     steps = levels(values, log=log, clip=clip)
     shown = values[np.isfinite(values)]
     shown = shown if clip is None else shown[shown <= clip]

@@ -8,10 +8,11 @@ import numpy as np
 
 from landscape.plots import field, overlay, scale
 from landscape.plots.style import COLORS, casing
-from landscape.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from landscape.probes.surface import Surface
 
 VIEWS = ("contour", "3d", "heat")
 HEIGHTS = 6  # ticks that a foreshortened axis has room for
@@ -19,7 +20,7 @@ SIDE = 101  # facets per side of a relief: more are not seen, and slow every rea
 
 
 def surface(
-    result: Result,
+    result: Surface,
     ax: Axes,
     *,
     view: str = "contour",
@@ -49,11 +50,11 @@ def surface(
     split : str, optional
         Part of the data, the first one by default.
     levels : array of shape (count,), optional
-        Contour levels, in the units that are drawn (accuracies in percent); see `shared_levels`.
+        Contour levels in nats, or as fractions for accuracies; see `shared_levels`.
     log : bool or "auto"
         Logarithmic colours and levels; "auto" where positive values span more than a factor of 30.
     clip : float, optional
-        Highest level when `levels` is not given; what lies above shares one colour.
+        Highest level when `levels` is not given, in the same units; what lies above shares one colour.
     cmap : str, optional
         A colour map of matplotlib.
     colorbar, landmarks, legend, title : bool, default=True
@@ -113,13 +114,13 @@ def _scale(
     """Levels to draw, and whether colours are spaced by ratio."""
     if given is None:
         return scale.scaled(values, quantity, log, clip)
-    steps = np.asarray(given, dtype=float)
+    steps = np.asarray(given, dtype=float) * field.percent(quantity)
     if steps.ndim != 1 or len(steps) < 2 or not (np.diff(steps) > 0).all():
         raise ValueError(f"Expected at least two increasing levels, got {given}: sort them.")
     return steps, scale.spaced_by_ratio(steps) if log == "auto" else bool(log) and steps[0] > 0
 
 
-def _contour(ax: Axes, result: Result, values: np.ndarray, steps: np.ndarray, look: dict[str, Any]) -> Any:
+def _contour(ax: Axes, result: Surface, values: np.ndarray, steps: np.ndarray, look: dict[str, Any]) -> Any:
     grid = np.ma.masked_invalid(values.T)  # matplotlib's first array axis is the vertical one, ours the horizontal one
     filled = ax.contourf(result.a, result.b, grid, levels=steps, extend=scale.beyond(values, steps), **look)
     filled.set_edgecolor("face")  # else readers of PDF show hairlines between neighbouring bands
@@ -137,7 +138,7 @@ def _contour(ax: Axes, result: Result, values: np.ndarray, steps: np.ndarray, lo
     return filled
 
 
-def _heat(ax: Axes, result: Result, values: np.ndarray, steps: np.ndarray, look: dict[str, Any]) -> Any:
+def _heat(ax: Axes, result: Surface, values: np.ndarray, steps: np.ndarray, look: dict[str, Any]) -> Any:
     grid = np.ma.masked_invalid(values.T)
     drawn = ax.pcolormesh(result.a, result.b, grid, shading="nearest", rasterized=True, **look)
     if not np.isfinite(values).all():
@@ -145,7 +146,7 @@ def _heat(ax: Axes, result: Result, values: np.ndarray, steps: np.ndarray, look:
     return drawn
 
 
-def _relief(ax: Any, result: Result, values: np.ndarray, steps: np.ndarray, look: dict[str, Any]) -> Any:
+def _relief(ax: Any, result: Surface, values: np.ndarray, steps: np.ndarray, look: dict[str, Any]) -> Any:
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LightSource, LogNorm

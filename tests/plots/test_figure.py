@@ -47,6 +47,19 @@ def test_one_panel_on_request(make_surface, knobs):
     figure(make_surface(), **knobs).draw_without_rendering()
 
 
+def test_classes_on_request(make_line, make_surface):
+    drawn = figure(make_surface(), classes=True, quantity="accuracy", title="by class")
+    assert "by class" in [text.get_text() for text in drawn.texts]
+    figure(make_line(), classes=True, split="test").draw_without_rendering()
+    with pytest.raises(ValueError, match="Expected quantity, split, log or clip for classes, got 'view'"):
+        figure(make_surface(), classes=True, view="3d")
+
+
+def test_knobs_that_a_plot_does_not_have_are_named(make_line):
+    with pytest.raises(ValueError, match="Expected a knob of the plot of a Line, one of quantity, .*got 'view'"):
+        figure(make_line(), view="3d")
+
+
 def test_a_line_and_a_surface_without_accuracy_are_figures(make_line, make_surface):
     figure(make_line(), venue="icml").draw_without_rendering()
     figure(make_surface(splits=("train",), accuracy=None, accuracy_error=None)).draw_without_rendering()

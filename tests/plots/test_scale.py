@@ -42,3 +42,13 @@ def test_shared_levels_cover_every_result(make_surface):
     assert steps[-1] >= large.loss.max()
     with pytest.raises(ValueError, match="at least one result"):
         shared_levels([])
+
+
+def test_levels_of_accuracies_are_fractions(make_surface):
+    from landscape.plots import draw
+
+    surface = make_surface()
+    steps = shared_levels([surface], "accuracy", "train")
+    assert 0 <= steps[0] < steps[-1] <= 1
+    drawn = draw(surface, quantity="accuracy", levels=steps).collections[0]
+    np.testing.assert_allclose(drawn.levels, 100 * steps)
