@@ -8,6 +8,7 @@ import hashlib
 import os
 import pathlib
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", 
         "state_dict_ema", "model_ema", "ema")  # where training scripts put weights, likeliest first
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
 BOOKKEEPING = ("n_averaged",)  # counters of wrappers, not of networks
+OPTIONAL = ("num_batches_tracked", "_extra_state")  # ends of keys that may be absent on either side
 SHOWN = 6  # keys of a kind that an error lists
 
 _scalar = np._core.multiarray.scalar  # pyright: ignore
@@ -87,11 +89,10 @@ def state_dict(found: Any, path: str | os.PathLike, *, key: str | None = None) -
     if isinstance(found, nn.Module):
         return dict(found.state_dict())
     if key is not None:
-        for part in key.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-        if not _is_state(found):
-            raise ValueError(f"{path}: expected a state dict at the key {key!r}, got {_told(found)}.")
-        return dict(found)
+        inner = _at(found, key)
+        if not (isinstance(inner, nn.Module) or _is_state(inner)):
+            raise ValueError(f"{path}: expected a state dict at the key {key!r}, got {_told(inner)} there of {_told(found)}.")
+        return state_dict(inner, path)
     if _is_state(found):
         return {k: v for k, v in found.items() if isinstance(v, Tensor)}
     for name in KEYS if isinstance(found, Mapping) else ():
@@ -128,7 +129,10 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], where: str = "the checkpo
         )
     if len(inner) < len(state):
         warnings.warn(f"{where}: {len(state) - len(inner)} tensors outside of {prefix!r} are left out.", stacklevel=2)
-    model.load_state_dict({k: v for k, v in inner.items() if k in own}, strict=False)
+    try:
+        model.load_state_dict({k: v for k, v in inner.items() if k in own}, strict=False)
+    except RuntimeError as error:  # formats that cannot be copied, such as quantized tensors into plain ones
+        raise ValueError(f"{where}: expected the weights of {type(model).__name__}, got others ({_last(error)}).") from error
 
 
 def sha256(path: str | os.PathLike) -> str:
@@ -143,8 +147,8 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return load_file(path)
-    except (SafetensorError, ValueError) as error:
-        raise ValueError(f"{path}: expected a safetensors file, got a damaged one ({error}).") from error
+    except (SafetensorError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: expected a safetensors file, got a damaged one ({_line(error)}).") from error
 
 
 def _program(path: Path) -> str | None:
@@ -175,36 +179,41 @@ def _pickled(path: Path, trust: bool) -> Any:
     except pickle.UnpicklingError as error:
         raise ValueError(_refusal(path, error)) from error
     except Exception as error:  # torch and pickle raise nearly anything at damaged bytes
-        raise ValueError(f"{path}: expected a checkpoint, got a damaged file or another format ({_line(error)}).") from error
+        raise ValueError(_damaged(path, error)) from error
 
 
 def _refusal(path: Path, error: Exception) -> str:
     wanted: list[str] = []
     with contextlib.suppress(Exception), safe_globals(HARMLESS):
-        wanted = sorted(get_unsafe_globals_in_checkpoint(path))
-    if not wanted and "GLOBAL" not in str(error) and "global" not in str(error):
-        return f"{path}: expected a checkpoint, got a damaged file or another format."
-    names = ", ".join(wanted) or _line(error)
+        wanted = sorted(get_unsafe_globals_in_checkpoint(path))  # of zip archives only
+    names = ", ".join(wanted[:SHOWN]) or ", ".join(re.findall(r"GLOBAL ([\w.]+)", str(error))[:1])
+    if not names:
+        return _damaged(path, error)
     return (
         f"{path}: expected weights alone, got a pickle that would run code of its own ({names}): save a state dict, "
         "or pass --trust if you know where it comes from."
     )
 
 
+def _damaged(path: Path, error: Exception) -> str:
+    why = f" ({_line(error)})" if isinstance(error, RuntimeError) else ""
+    return f"{path}: expected a checkpoint, got a damaged file or another format{why}."
+
+
 def _checked(found: Any, path: Path) -> Any:
     """Refuse tensors that claim more elements than their storage holds, before anything copies them."""
     for tensor in _tensors(found):
-        if tensor.layout == torch.strided and tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        stored = 0 if tensor.is_meta else tensor.untyped_storage().nbytes()
+        if tensor.numel() * tensor.element_size() > stored:
             raise ValueError(
-                f"{path}: expected tensors that are stored, got one that claims {tensor.numel()} elements "
-                f"with {tensor.untyped_storage().nbytes()} bytes."
+                f"{path}: expected tensors that are stored, got one that claims {tensor.numel()} elements with {stored} bytes."
             )
     return found
 
 
 def _tensors(found: Any, depth: int = 6) -> list[Tensor]:
     if isinstance(found, Tensor):
-        return [] if found.is_quantized else [found]
+        return [found] if found.layout == torch.strided else []
     if depth == 0 or not isinstance(found, (Mapping, list, tuple)):
         return []
     inner = found.values() if isinstance(found, Mapping) else found
@@ -216,6 +225,13 @@ def _is_state(found: Any) -> bool:
     if not isinstance(found, Mapping) or not found:
         return False
     return all(isinstance(k, str) for k in found) and sum(isinstance(v, Tensor) for v in found.values()) > len(found) / 2
+
+
+def _at(found: Any, key: str) -> Any:
+    """Follow a key such as ``state.model`` into nested mappings."""
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def _told(found: Any) -> str:
@@ -236,8 +252,8 @@ def _candidates(state: Mapping[str, Tensor]) -> list[tuple[str, dict[str, Tensor
 
 
 def _differences(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
-    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
-    unexpected = [k for k in state if k not in own and not k.endswith("num_batches_tracked")]
+    missing = [k for k in own if k not in state and not k.endswith(OPTIONAL)]
+    unexpected = [k for k in state if k not in own and not k.endswith(OPTIONAL)]
     shapes = [
         f"{k}: {tuple(state[k].shape)} for {tuple(own[k].shape)}"
         for k in own
@@ -249,3 +265,7 @@ def _differences(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tupl
 def _line(error: BaseException) -> str:
     first = (str(error).strip().splitlines() or [""])[0].partition(". ")[0]
     return f"{type(error).__name__}: {first[:120]}"
+
+
+def _last(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:200]
