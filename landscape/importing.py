@@ -75,8 +75,8 @@ def goldstein(path: str | os.PathLike) -> Surface | Line:
         "origin": {"imported": {"from": "tomgoldstein/loss-landscape", "file": Path(path).name}},
     }
     if b is None:
-        return Line(**shared, axis=["x"], norm=[np.nan])
-    return Surface(**shared, b=b, axis=["x", "y"], norm=[np.nan, np.nan], cosine=np.nan)
+        return Line(**shared, axis=np.array(["x"]), norm=np.array([np.nan]))
+    return Surface(**shared, b=b, axis=np.array(["x", "y"]), norm=np.full(2, np.nan), cosine=np.array(np.nan))
 
 
 def _coordinates(file: h5py.File, path: str | os.PathLike, name: str) -> np.ndarray:

@@ -136,7 +136,7 @@ def _drawable(result: Result, name: str) -> bool:
 def _coordinate(result: Result, dim: str, size: int) -> Any:
     for name in (dim, f"{dim}_"):
         steps = getattr(result, name, None)
-        if getattr(steps, "shape", ()) == (size,) and steps.dtype.kind in "iuf":
+        if steps is not None and steps.shape == (size,) and steps.dtype.kind in "iuf":
             return steps
     return range(size)
 

@@ -86,7 +86,7 @@ def classes(
     return figure
 
 
-def _names(result: Result, count: int) -> list[str]:
+def _names(result: Any, count: int) -> list[str]:
     return [str(name) for name in (range(count) if result.class_ is None else result.class_)]
 
 

@@ -56,8 +56,9 @@ def vtk(
         raise ImportError(
             "Expected pyevtk to be installed, got no such module: pip install 'landscape[export]'."
         ) from error
+    surface: Any = result
     height = _height(field.field(result, "loss", split), log, clip)
-    a, b = np.meshgrid(result.a.astype(float), result.b.astype(float), indexing="ij")
+    a, b = np.meshgrid(surface.a.astype(float), surface.b.astype(float), indexing="ij")
     points = [np.ascontiguousarray(part[..., None]) for part in (a, b, height)]
     with tempfile.TemporaryDirectory() as folder:
         written = gridToVTK(str(Path(folder) / "surface"), *points, pointData=_points(result))

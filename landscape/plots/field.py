@@ -14,7 +14,7 @@ BAND = (10, 90)  # percentiles of the draws that a band shows
 DECADES = 30.0  # largest over smallest value from which a logarithmic scale is easier to read
 
 
-def splits(result: Result) -> list[str]:
+def splits(result: Any) -> list[str]:
     """Names of the parts of the data, in the order of the arrays."""
     return [str(name) for name in result.split]
 
@@ -92,7 +92,7 @@ def percent(quantity: str) -> float:
     return 100.0 if "accuracy" in quantity else 1.0
 
 
-def caption(result: Result, quantity: str, split: str | None = None) -> str:
+def caption(result: Any, quantity: str, split: str | None = None) -> str:
     """Name of a drawn quantity with its unit: ``test loss [nat]``."""
     part = splits(result)[position(result, split)]
     words = {"loss_error": "loss, standard error", "accuracy_error": "accuracy, standard error"}
@@ -165,7 +165,7 @@ def explained(result: Result, axis: int) -> str:
     return f"{number(100 * shares[axis])} % of variance"
 
 
-def trajectory(result: Result) -> dict[str, Any] | None:
+def trajectory(result: Any) -> dict[str, Any] | None:
     """Checkpoints in the plane or on the line: names, coordinates, residuals, and whether they form a path."""
     a = getattr(result, "checkpoint_a", None)
     if a is None or not len(a):

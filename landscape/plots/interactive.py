@@ -84,7 +84,7 @@ def write_html(figures: Figure | Sequence[Figure], path: str | os.PathLike) -> N
     """
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{path}: expected a name ending in .html, got {Path(path).suffix!r}: rename the output.")
-    many = list(figures) if isinstance(figures, (list, tuple)) else [figures]
+    many: list[Any] = list(figures) if isinstance(figures, (list, tuple)) else [figures]
     divs = [
         figure.to_html(full_html=False, include_plotlyjs=index == 0, div_id=f"landscape-{index}", default_height="95vh")
         for index, figure in enumerate(many)

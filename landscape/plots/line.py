@@ -142,7 +142,9 @@ def _missing(ax: Axes, result: Line, parts: list[str]) -> None:
 
 def _checkpoints(ax: Axes, result: Line) -> None:
     path = field.trajectory(result)
-    for index, a in enumerate([] if path is None else path["a"]):
+    if path is None:
+        return
+    for index, a in enumerate(path["a"]):
         ax.axvline(a, color=GRAY, linewidth=0.6, linestyle=(0, (4, 2)), zorder=0.5)
         if len(path["a"]) <= NAMED:
             right = a < np.mean(result.a)

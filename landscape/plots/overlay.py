@@ -34,11 +34,9 @@ def landmarks(ax: Axes, result: Surface, values: np.ndarray | None = None) -> No
     if middle is not None:
         _mark(ax, result, middle, "+", "center")
     least = None if values is None else field.lowest(values)
-    if (
-        least is not None
-        and least != middle
-        and (middle is None or values[least] < np.nan_to_num(values[middle], nan=np.inf))
-    ):
+    if values is None or least is None or least == middle:
+        return
+    if middle is None or not values[middle] <= values[least]:  # a center that is NaN is no minimum
         _mark(ax, result, least, "x", f"minimum {number(values[least])}")
 
 
