@@ -75,7 +75,10 @@ def heading(result: Result) -> str:
     origin = result.origin
     model, data = (_name(origin.get(key)) for key in ("model", "data"))
     first = " on ".join(part for part in (model, data) if part)
-    second = " · ".join(part for part in (*_directions(origin.get("directions")), _grid(result)) if part)
+    words = [*_directions(origin.get("directions")), _grid(result)]
+    if type(result).__name__ == "Line":
+        words[0] = words[0].replace("plane", "line").replace("directions", "direction")
+    second = " · ".join(word for word in words if word)
     return "\n".join(line for line in (first, second) if line)
 
 

@@ -65,7 +65,8 @@ def test_a_line_and_a_surface_without_accuracy_are_figures(make_line, make_surfa
     figure(make_surface(splits=("train",), accuracy=None, accuracy_error=None)).draw_without_rendering()
 
 
-def test_the_heading_says_what_it_knows(make_surface):
+def test_the_heading_says_what_it_knows(make_surface, make_line):
+    assert heading(make_line(origin={"directions": {"kind": "between"}})).startswith("line through checkpoints · 9")
     words = heading(make_surface()).replace("\u00a0", " ")
     assert words == "lenet on digits\nrandom directions · filter-normalized · seed 0 · 9 × 6 points"
     assert heading(make_surface(origin={})).replace("\u00a0", " ") == "9 × 6 points"
