@@ -298,9 +298,9 @@ class Objective:
 
 def _splits(data: Any, stochastic: bool) -> dict[str, Examples]:
     """Bring data to named splits; a mapping of tensors is one batch, not several splits."""
+    if isinstance(data, Mapping) and not data:
+        raise ValueError("Expected at least one split, got an empty mapping.")
     if isinstance(data, Mapping) and not all(isinstance(v, (Tensor, np.ndarray)) for v in data.values()):
-        if not data:
-            raise ValueError("Expected at least one split, got an empty mapping.")
         return {str(name): read(part, stochastic=stochastic) for name, part in data.items()}
     name = getattr(data, "name", None)
     return {name if name and isinstance(name, str) else "train": read(data, stochastic=stochastic)}

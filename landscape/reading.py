@@ -224,7 +224,13 @@ def _tensor(value: Any) -> Tensor:
 def _collated(examples: Iterable[Any]) -> Iterator[Any]:
     source = iter(examples)
     while group := list(itertools.islice(source, COLLATED)):  # itertools.batched needs Python 3.12
-        yield default_collate(group)
+        try:
+            yield default_collate(group)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"Expected examples of one shape that stack into batches, got others ({error}): "
+                "pass a DataLoader with a collate_fn."
+            ) from error
 
 
 def _refuse_random(data: Any) -> None:

@@ -35,7 +35,7 @@ class Folded:
         for layer_name, norm_name in self.pairs:
             layer = self.model.get_submodule(layer_name)
             if layer.bias is None:
-                layer.bias = nn.Parameter(torch.zeros_like(layer.weight[:, 0].flatten(1)[:, 0]), requires_grad=False)
+                layer.bias = nn.Parameter(layer.weight.new_zeros(len(layer.weight)), requires_grad=False)
             parent, _, child = norm_name.rpartition(".")
             setattr(self.model.get_submodule(parent), child, nn.Identity())
         inside = {f"{m}.{p}" for pair in self.pairs for m in pair for p in ("weight", "bias")}
@@ -71,6 +71,7 @@ def foldable(model: nn.Module) -> list[tuple[str, str]]:
     except Exception:  # a model may fail to trace in any way that Python offers; it is then run as it is
         return []
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    seen = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
     shared = Counter(id(p) for m in modules.values() for p in m._parameters.values() if p is not None)
     found = []
     for node in graph.nodes:
@@ -78,6 +79,8 @@ def foldable(model: nn.Module) -> list[tuple[str, str]]:
             continue
         before = node.args[0]
         if before.op != "call_module" or len(before.users) != 1 or calls[before.target] != 1:
+            continue
+        if seen & {before.target, node.target}:  # the network looks at the very weights that would be folded
             continue
         layer = modules[before.target]
         alone = all(shared[id(p)] == 1 for p in [*layer.parameters(), *modules[node.target].parameters()])

@@ -197,7 +197,7 @@ def choose(start: Plan, seconds: Callable[[Plan], float], work: Workload) -> Pla
     better(Plan("vmap", k, start.examples) for k in STACKS)
     if best.kind == "loop" and _compiling_pays(best_time * work.examples / work.sample * work.count):
         compiled = replace(best, compiled=True)
-        if seconds(compiled) < best_time:
+        if seconds(compiled) < NOISE * best_time:
             best = compiled
     return best
 
