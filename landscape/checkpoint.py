@@ -6,8 +6,10 @@ import hashlib
 import inspect
 import io
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
@@ -101,26 +103,16 @@ def read(path: str | os.PathLike, *, trust: bool = False, key: str | None = None
     Raises
     ------
     ValueError
-        If the file is damaged, would run code, or holds no state dict.
+        If the file is damaged, would run code, or holds no state dict; if a file of ours is newer, or not well-formed.
     OSError
         If there is no such file.
     """
     found = weights.read(path, trust=trust)
     known = {"path": str(path), "sha256": weights.sha256(path)}
-    if not (isinstance(found, dict) and "landscape" in found):
-        module = found if isinstance(found, nn.Module) else None
-        return Checkpoint(state=weights.state_dict(found, path, key=key), module=module, **known)
-    if found["landscape"] > FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT} or older, got {found['landscape']}: update landscape.")
-    return Checkpoint(
-        state=found["state_dict"],
-        model=_spec(found["model"]),
-        data=_spec(found["data"]),
-        loss=found["loss"],
-        batchnorm=found["batchnorm"],
-        training=found["training"],
-        **known,
-    )
+    if isinstance(found, Mapping) and not isinstance(found.get("landscape"), (Tensor, NoneType)):
+        return Checkpoint(**_described(found, path), **known)
+    module = found if isinstance(found, nn.Module) else None
+    return Checkpoint(state=weights.state_dict(found, path, key=key), module=module, **known)
 
 
 def dataset(spec: Spec) -> Dataset:
@@ -177,28 +169,37 @@ def build(spec: Spec, data: Dataset | None = None) -> nn.Module:
 def _as_dataset(found: Any, name: str) -> Dataset:
     if isinstance(found, Dataset):
         return found
-    parts = found if isinstance(found, dict) and set(found) <= set(SPLITS) and found else {"train": found}
-    examples = {split: reading.read(part) for split, part in parts.items()}
-    if any(len(e.segments) > 1 or not isinstance(e.segments[0][0], Tensor) for e in examples.values()):
-        raise ValueError(f"{name}: expected inputs that are one array, got several of different shapes or names.")
-    pairs = {split: tuple(t.numpy() for t in e.segments[0]) for split, e in examples.items()}
+    parts = found if isinstance(found, dict) and found and set(found) <= set(SPLITS) else {"train": found}
+    examples = {split: _one_array(reading.read(part), name) for split, part in parts.items()}
     first = next(iter(examples.values()))
     targets = first.segments[0][1]
     task = "regression" if targets.is_floating_point() else "language" if targets.ndim == 2 else "classification"
+    pairs = {split: tuple(t.numpy() for t in e.segments[0]) for split, e in examples.items()}
     classes = max((e.classes for e in examples.values()), key=len)
     return Dataset(name, pairs.get("train"), pairs.get("test"), classes, first.mean, first.std, task)
 
 
-def _call(function: Any, spec: Spec, offered: dict[str, Any]) -> Any:
-    parameters = inspect.signature(function).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+def _one_array(examples: reading.Examples, name: str) -> reading.Examples:
+    if len(examples.segments) > 1 or not isinstance(examples.segments[0][0], Tensor):
+        raise ValueError(f"{name}: expected inputs that are one array, got several of different shapes or names.")
+    return examples
+
+
+def _call(function: Callable, spec: Spec, offered: dict[str, Any]) -> Any:
+    """Call what a specification names, once its arguments are known to fit."""
+    signature = inspect.signature(function)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     for name in spec.arguments:
-        if name not in parameters and not takes_any:
+        if name not in signature.parameters and not takes_any:
             raise ValueError(
-                f"{spec.name}: expected arguments among {', '.join(parameters) or 'none'}, got {name!r}"
-                f"{discovery.did_you_mean(name, list(parameters))}."
+                f"{spec.name}: expected arguments among {', '.join(signature.parameters) or 'none'}, got {name!r}"
+                f"{discovery.did_you_mean(name, list(signature.parameters))}."
             )
-    arguments = {name: value for name, value in offered.items() if name in parameters} | spec.arguments
+    arguments = {name: value for name, value in offered.items() if name in signature.parameters} | spec.arguments
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise ValueError(f"{spec.name}: expected other arguments, got {error}.") from error
     return function(**arguments)
 
 
@@ -206,5 +207,42 @@ def _plain(spec: Spec | None) -> dict | None:
     return spec and {"name": spec.name, "arguments": spec.arguments, "transforms": list(spec.transforms)}
 
 
-def _spec(plain: dict | None) -> Spec | None:
-    return plain and Spec(plain["name"], plain["arguments"], tuple(plain["transforms"]))
+def _described(found: Mapping, path: str | os.PathLike) -> dict[str, Any]:
+    """Take a file of ours apart; it may have been made by hand, so nothing is believed unseen."""
+    version = found["landscape"]
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"{path}: expected the number of a format, got {version!r:.80}.")
+    if version > FORMAT:
+        raise ValueError(f"{path}: expected format {FORMAT} or older, got {version}: update landscape.")
+    state = _field(found, "state_dict", dict, path)
+    if not state or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise ValueError(f"{path}: expected `state_dict` to map names to tensors, got something else.")
+    batchnorm = _field(found, "batchnorm", str, path)
+    if batchnorm not in ("fresh", "stale"):
+        raise ValueError(f"{path}: expected `batchnorm` fresh or stale, got {batchnorm!r:.80}.")
+    return {
+        "state": dict(state),
+        "model": _spec(found, "model", path),
+        "data": _spec(found, "data", path),
+        "loss": _field(found, "loss", str, path),
+        "batchnorm": batchnorm,
+        "training": _field(found, "training", dict, path),
+    }
+
+
+def _spec(found: Mapping, name: str, path: str | os.PathLike) -> Spec | None:
+    if found.get(name) is None:
+        return None
+    plain = _field(found, name, dict, path)
+    arguments, transforms = _field(plain, "arguments", dict, path), _field(plain, "transforms", (list, tuple), path)
+    if not all(isinstance(word, str) for word in [*arguments, *transforms]):
+        raise ValueError(f"{path}: expected names of arguments and transforms in `{name}`, got something else.")
+    return Spec(_field(plain, "name", str, path), arguments, tuple(transforms))
+
+
+def _field(found: Mapping, name: str, kind: type | tuple[type, ...], path: str | os.PathLike) -> Any:
+    value = found.get(name)
+    if not isinstance(value, kind):
+        wanted = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+        raise ValueError(f"{path}: expected `{name}` to be a {wanted}, got {type(value).__name__}.")
+    return value

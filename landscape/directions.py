@@ -1,11 +1,11 @@
-"""Directions: the axes of lines and planes through parameter space, and where checkpoints lie on them."""
+"""Directions: the axes of lines and planes through parameter space."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,99 +14,19 @@ import torch
 from torch import Tensor
 
 from landscape import weights
-from landscape.result import opened
+from landscape.frame import Frame, Marks, exact
+from landscape.result import opened, read_array
 
 if TYPE_CHECKING:
+    from landscape.engine.network import Block
     from landscape.objective import Objective
+
+__all__ = ["Frame", "Marks", "between", "given", "gradient", "load", "principal", "random"]
 
 NORMALIZATIONS = ("filter", "layer", "weight", "model", "none")
 KEPT_OUT = ("bias", "norm")  # roles whose share of a random direction is zero unless included
-MARGIN = 0.25  # of the extent of the checkpoints, drawn around them
-
-
-@dataclass(frozen=True, eq=False)
-class Marks:
-    """Checkpoints seen from a frame.
-
-    Attributes
-    ----------
-    names : tuple of str
-    coordinates : ndarray of shape (n, k)
-        Least-squares coordinates: the nearest point of the frame.
-    residual : ndarray of shape (n,)
-        Distance of each checkpoint from that point, in parameter space.
-    """
-
-    names: tuple[str, ...]
-    coordinates: np.ndarray
-    residual: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """A point and k directions: theta = center + sum_i a_i vectors[i].
-
-    Attributes
-    ----------
-    center : Tensor of shape (D,)
-    vectors : Tensor of shape (k, D)
-    labels : tuple of str
-        What each axis is.
-    record : dict
-        How the directions were made, in plain JSON: kind, seed, normalization, cosine, ratio.
-    explained : ndarray of shape (k,) or None
-        Share of a trajectory's variance along each axis.
-    marks : Marks or None
-    """
-
-    center: Tensor
-    vectors: Tensor
-    labels: tuple[str, ...]
-    record: dict[str, Any] = field(default_factory=dict)
-    explained: np.ndarray | None = None
-    marks: Marks | None = None
-
-    @property
-    def norm(self) -> np.ndarray:
-        """Length of each direction in parameter space, (k,)."""
-        return self.vectors.double().norm(dim=1).cpu().numpy()
-
-    @property
-    def cosine(self) -> np.ndarray:
-        """Cosines between the directions, (k, k)."""
-        gram = self._gram()
-        length = np.sqrt(np.diag(gram))
-        return gram / np.where(length > 0, length, 1)[:, None] / np.where(length > 0, length, 1)
-
-    def point(self, coordinates: Tensor) -> Tensor:
-        """Return the points at coordinates (..., k) -> (..., D), each from the center, never from its neighbour."""
-        return self.center + coordinates.to(self.vectors) @ self.vectors
-
-    def project(self, names: Sequence[str], thetas: Iterable[Tensor]) -> Frame:
-        """Return the frame with checkpoints marked on it, by least squares (also where axes are not orthonormal)."""
-        inverse = np.linalg.pinv(self._gram(), hermitian=True)
-        coordinates, residual = [], []
-        for theta in thetas:
-            offset = (theta.to(self.center) - self.center).double()
-            seen = inverse @ (self.vectors.double() @ offset).cpu().numpy()
-            left = offset - torch.from_numpy(seen).to(offset) @ self.vectors.double()
-            coordinates.append(seen)
-            residual.append(float(left.norm()))
-        marks = Marks(tuple(names), np.array(coordinates).reshape(-1, len(self.vectors)), np.array(residual))
-        return replace(self, marks=marks)
-
-    def extent(self) -> list[tuple[float, float]]:
-        """Return the range of each axis: around the marked checkpoints, or [-1, 1]."""
-        if self.marks is None or self.record["kind"] not in ("between", "principal"):
-            return [(-1.0, 1.0)] * len(self.vectors)
-        around = np.vstack([self.marks.coordinates, np.zeros(len(self.vectors))])
-        low, high = around.min(0), around.max(0)
-        room = np.where(high > low, high - low, (high - low).max() or 1.0)
-        return [(float(a - MARGIN * r), float(b + MARGIN * r)) for a, b, r in zip(low, high, room, strict=True)]
-
-    def _gram(self) -> np.ndarray:
-        vectors = self.vectors.double()
-        return (vectors @ vectors.T).cpu().numpy()
+COLUMNS = 2**16  # parameters of all checkpoints that are held in float64 at a time
+FLAT = 1e-12  # share of the variance below which a trajectory does not span a direction
 
 
 def random(
@@ -130,6 +50,7 @@ def random(
     Parameters
     ----------
     objective : Objective
+        Its parameters are perturbed.
     count : int, default=2
         Number of directions, k.
     center : Tensor of shape (D,), optional
@@ -138,6 +59,7 @@ def random(
         What is scaled to the length of its counterpart in the network: each filter, each tensor, the whole vector;
         "weight" multiplies by every single |w|.
     include : sequence of {"bias", "norm"}
+        Roles that are perturbed too.
     seed, draw : int
         Directions are drawn on the CPU from (seed, draw, parameter name): the same on every device and in every
         precision, and the same for a parameter whichever others move.
@@ -156,29 +78,28 @@ def random(
     ----------
     Li, Xu, Taylor, Studer & Goldstein (2018), Visualizing the loss landscape of neural nets, arXiv:1712.09913.
     """
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(f"Expected a normalization among {', '.join(NORMALIZATIONS)}, got {normalization!r}.")
-    if unknown := set(include) - set(KEPT_OUT):
-        raise ValueError(f"Expected include among {', '.join(KEPT_OUT)}, got {', '.join(sorted(unknown))}.")
-    center = objective.theta if center is None else center.to(objective.theta)
-    moving = [b for b in objective.blocks if b.role not in KEPT_OUT or b.role in include]
-    if not any(bool(center[b.slice].any()) for b in moving):
-        raise ValueError("Expected weights to perturb, got none but biases and norms: pass include=('bias', 'norm').")
+    include = (include,) if isinstance(include, str) else tuple(include)
+    moving = _moving(objective, normalization, include)
+    center = _center(objective, center)
+    own = exact(center)
     vectors, ratios = torch.zeros(count, objective.dim, dtype=center.dtype, device=center.device), []
     for axis in range(count):
+        row = torch.zeros_like(own)
         for block in moving:
-            drawn = _gaussian(f"{seed}/{draw}/{axis}/{block.name}", block.shape).to(center)
-            own = center[block.slice].view(block.shape)
-            vectors[axis, block.slice] = _scaled(drawn, own, block, normalization).flatten()
+            drawn = _gaussian(f"{seed}/{draw}/{axis}/{block.name}", block.shape)
+            row[block.slice] = _scaled(drawn, own[block.slice].view(block.shape), block, normalization).flatten()
         if normalization == "model":
-            vectors[axis] *= center.norm() / vectors[axis].norm()
-        ratios += [_ratios(vectors[axis], center, block) for block in moving]
+            row *= own.norm() / row.norm()
+        vectors[axis] = row
+        ratios += [_ratios(row, own, block) for block in moving]
+    if not bool(vectors.any()):
+        raise ValueError("Expected weights to perturb, got weights that are all zero: pass normalization='none'.")
     ratio = torch.cat(ratios)
     record = {
         "kind": "random", "normalization": normalization, "include": sorted(include), "seed": seed, "draw": draw,
-        "ratio": [float(ratio.min()), float(ratio.max())],
+        "ratio": [float(ratio.min()), float(ratio.max())] if len(ratio) else None,
     }
-    return _told(Frame(center, vectors, tuple(f"random direction {i + 1}" for i in range(count)), record))
+    return Frame(center, vectors, _numbered("random direction", count), record).told()
 
 
 def between(
@@ -188,14 +109,18 @@ def between(
 
     Of one direction (`count` = 1) it is the segment: a = 0 at the first, a = 1 at the second checkpoint. A plane is
     spanned by an orthonormal frame with its origin at the first: toward the second, and toward the third (or, of two
-    checkpoints, a random filter-normalized direction) made orthogonal. Coordinates are then distances in parameter space.
+    checkpoints, a random filter-normalized direction) made orthogonal; its coordinates are distances.
 
     Parameters
     ----------
     objective : Objective
+        Of the same network as the checkpoints.
     thetas : sequence of 2 or 3 Tensors of shape (D,)
+        The checkpoints.
     names : sequence of str, optional
+        What they are called.
     count : {1, 2}
+        A line or a plane.
     seed : int
         Of the random axis.
 
@@ -208,37 +133,50 @@ def between(
     ----------
     Goodfellow, Vinyals & Saxe (2015), arXiv:1412.6544 (segment); Garipov et al. (2018), arXiv:1802.10026 (plane).
     """
-    thetas = [theta.to(objective.theta) for theta in thetas]
-    names = list(names or (f"checkpoint {i + 1}" for i in range(len(thetas))))
+    thetas, names = _checkpoints(objective, thetas, names)
     if len(thetas) not in ((2,) if count == 1 else (2, 3)):
         raise ValueError(f"Expected {'2' if count == 1 else '2 or 3'} checkpoints, got {len(thetas)}.")
-    origin, first = thetas[0], (thetas[1] - thetas[0]).double()
+    origin = thetas[0]
+    first = exact(thetas[1]) - exact(origin)
     if not bool(first.any()):
         raise ValueError(f"Expected different checkpoints, got the same weights in {names[0]} and {names[1]}.")
-    record = {"kind": "between", "checkpoints": names}
+    record: dict[str, Any] = {"kind": "between", "checkpoints": names}
     if count == 1:
-        frame = Frame(origin, first[None].to(origin), (f"{names[0]} to {names[1]}",), record)
-        return _told(frame.project(names, thetas))
+        frame = Frame(origin, first[None].to(origin), (f"{names[0]} to {names[1]}",), record, spanned=True)
+        return frame.project(names, thetas).told()
     if len(thetas) == 3:
-        second, label = (thetas[2] - origin).double(), f"toward {names[2]}, orthogonalized"
+        second, label = exact(thetas[2]) - exact(origin), f"toward {names[2]}, orthogonalized"
     else:
-        second, label = random(objective, 1, center=origin, seed=seed).vectors[0].double(), "random direction, orthogonalized"
+        second, label = exact(random(objective, 1, center=origin, seed=seed).vectors[0]), "random, orthogonalized"
         record["seed"] = seed
-    length = second.norm()
     unit = first / first.norm()
-    for _ in range(2):  # once is not enough in floating point
-        second = second - (second @ unit) * unit
-    if second.norm() <= 1e-6 * length:
+    across = _orthogonal(second, unit)
+    if across.norm() <= max(1e-6 * second.norm(), _rounding(origin)):
         raise ValueError(f"Expected three checkpoints that span a plane, got three on one line: {', '.join(names)}.")
-    vectors = torch.stack([unit, second / second.norm()]).to(origin)
-    return _told(Frame(origin, vectors, (f"toward {names[1]}", label), record).project(names, thetas))
+    vectors = torch.stack([unit, across / across.norm()]).to(origin)
+    frame = Frame(origin, vectors, (f"toward {names[1]}", label), record, spanned=True)
+    return frame.project(names, thetas).told()
 
 
-def principal(objective: Objective, thetas: Sequence[Tensor], names: Sequence[str] | None = None, *, count: int = 2) -> Frame:
+def principal(
+    objective: Objective, thetas: Sequence[Tensor], names: Sequence[str] | None = None, *, count: int = 2
+) -> Frame:
     """Find the principal directions of a trajectory, through the last checkpoint.
 
-    The axes are orthonormal, from the Gram matrix of the checkpoints (n x n, so that D does not matter); variance is about
-    their mean. The origin is the last checkpoint, and each checkpoint is projected by least squares, with its residual.
+    The axes are orthonormal, from the Gram matrix of the checkpoints (n x n, so that D does not matter); variance is
+    about their mean. The origin is the last checkpoint, and each checkpoint is projected by least squares, with its
+    residual. The checkpoint that lies farthest along an axis lies on its positive side of the mean.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of the same network as the checkpoints.
+    thetas : sequence of n Tensors of shape (D,)
+        The checkpoints, in order.
+    names : sequence of str, optional
+        What they are called.
+    count : int, default=2
+        Number of directions, k < n.
 
     Raises
     ------
@@ -247,78 +185,182 @@ def principal(objective: Objective, thetas: Sequence[Tensor], names: Sequence[st
 
     Notes
     -----
-    Memory: the n checkpoints, nD numbers.
+    Memory beside the n checkpoints: the k directions in float64, and 65,536 parameters of every checkpoint.
 
     References
     ----------
     Li et al. (2018), arXiv:1712.09913, section 7.
     """
-    names = list(names or (f"checkpoint {i + 1}" for i in range(len(thetas))))
+    thetas, names = _checkpoints(objective, thetas, names)
     if len(thetas) < count + 1:
         raise ValueError(f"Expected at least {count + 1} checkpoints of a trajectory, got {len(thetas)}.")
-    stacked = torch.stack([theta.to(objective.theta) for theta in thetas]).double()
-    stacked -= stacked.mean(0)
-    variance, mix = torch.linalg.eigh(stacked @ stacked.T)
-    variance, mix = variance.flip(0)[:count].clamp(min=0), mix.flip(1)[:, :count]
-    total = stacked.square().sum()
-    if bool(variance[-1] <= 1e-12 * total):
+    gram = sum(part @ part.T for part in _centered(thetas))
+    variance, mix = (found.flip(-1)[..., :count] for found in torch.linalg.eigh(gram))
+    noise = len(thetas) * max(_rounding(theta) for theta in thetas) ** 2
+    if variance[-1] <= max(FLAT * gram.trace(), noise):
         raise ValueError(f"Expected a trajectory that spans {count} directions, got one that spans fewer.")
-    vectors = (mix.T @ stacked) / variance.sqrt()[:, None]
+    mix = mix * mix.gather(0, mix.abs().argmax(0, keepdim=True)).sign()
+    spanning = torch.cat([mix.T @ part for part in _centered(thetas)], dim=1)
+    vectors, triangle = torch.linalg.qr(spanning.T)  # orthonormal up to rounding already, but for small variances
+    vectors = (vectors * triangle.diagonal().sign()).T
     frame = Frame(
-        thetas[-1].to(objective.theta),
-        vectors.to(objective.theta),
-        tuple(f"principal direction {i + 1}" for i in range(count)),
+        thetas[-1],
+        vectors.to(thetas[-1]),
+        _numbered("principal direction", count),
         {"kind": "principal", "checkpoints": len(thetas)},
-        explained=(variance / total).cpu().numpy(),
+        explained=(variance / gram.trace()).numpy(),
+        spanned=True,
     )
-    return _told(frame.project(names, thetas))
+    return frame.project(names, thetas).told()
 
 
 def gradient(objective: Objective, count: int = 2, *, center: Tensor | None = None, seed: int = 0) -> Frame:
     """Point along the gradient, scaled to length 1; a second axis is random, filter-normalized and made orthogonal.
+
+    Parameters
+    ----------
+    objective : Objective
+        Its gradient is taken on the first split.
+    count : {1, 2}
+        A line or a plane.
+    center : Tensor of shape (D,), optional
+        Where the gradient is taken; the objective's own parameters by default.
+    seed : int
+        Of the random axis.
 
     Raises
     ------
     ValueError
         If the gradient is zero or not finite.
     """
-    center = objective.theta if center is None else center.to(objective.theta)
-    slope = objective.gradient(center)
+    if count not in (1, 2):
+        raise ValueError(f"Expected 1 or 2 directions with the gradient, got {count}.")
+    center = _center(objective, center)
+    slope = exact(objective.gradient(center))
     if not bool(torch.isfinite(slope).all()) or not bool(slope.any()):
         raise ValueError("Expected a gradient to point along, got one that is zero or not finite.")
     unit = slope / slope.norm()
     vectors, labels = [unit], ["gradient"]
     if count == 2:
-        drawn = random(objective, 1, center=center, seed=seed).vectors[0]
-        vectors.append(drawn - (drawn @ unit) * unit)
-        labels.append("random direction, orthogonalized")
-    return _told(Frame(center, torch.stack(vectors), tuple(labels), {"kind": "gradient", "seed": seed}))
+        vectors.append(_orthogonal(exact(random(objective, 1, center=center, seed=seed).vectors[0]), unit))
+        labels.append("random, orthogonalized")
+    return Frame(center, torch.stack(vectors).to(center), tuple(labels), {"kind": "gradient", "seed": seed}).told()
+
+
+def given(objective: Objective, vectors: Any, *, center: Tensor | None = None) -> Frame:
+    """Take directions as they are: not rescaled, not made orthogonal.
+
+    Parameters
+    ----------
+    objective : Objective
+        Whose parameters they are about.
+    vectors : Tensor or array of shape (k, D) or (D,)
+        The directions.
+    center : Tensor of shape (D,), optional
+        Where they are attached; the objective's own parameters by default.
+
+    Raises
+    ------
+    ValueError
+        If they have another length, or one is zero or not finite.
+    """
+    center = _center(objective, center)
+    vectors = torch.atleast_2d(torch.as_tensor(vectors)).to(center)
+    if vectors.ndim != 2 or vectors.shape[1] != objective.dim:
+        raise ValueError(f"Expected directions of length D={objective.dim}, got shape {tuple(vectors.shape)}.")
+    for number, vector in enumerate(vectors, start=1):
+        if not bool(torch.isfinite(vector).all()) or not bool(vector.any()):
+            raise ValueError(f"Expected directions to go along, got zero or not finite numbers as direction {number}.")
+    return Frame(center, vectors, _numbered("given direction", len(vectors)), {"kind": "given"}).told()
 
 
 def load(path: str | os.PathLike, objective: Objective, count: int = 2, *, center: Tensor | None = None) -> Frame:
     """Read directions from a file: what is given is what is drawn.
 
-    ``.npy`` or ``.npz`` of shape (D,) or (k, D); ``.pt`` or ``.safetensors`` with such a tensor, a state dict, or a list of
-    state dicts; HDF5 as Li et al.'s scripts write it (groups ``xdirection`` and ``ydirection``).
+    ``.npy`` or ``.npz`` of shape (D,) or (k, D); ``.pt`` or ``.safetensors`` with such a tensor, a state dict, or a
+    list of either; HDF5 as Li et al.'s scripts write it (groups ``xdirection`` and ``ydirection``).
+
+    Parameters
+    ----------
+    path : path
+        The file; nothing that it carries is run.
+    objective : Objective
+        Whose parameters the directions are about.
+    count : int, default=2
+        Number of directions; more in the file are left out.
+    center : Tensor of shape (D,), optional
+        Where they are attached; the objective's own parameters by default.
 
     Raises
     ------
     ValueError
         If the file holds no `count` vectors of this objective.
+    OSError
+        If there is no such file.
     """
-    found = [_flat(vector, objective) for vector in _vectors(Path(path))]
+    path = Path(path)
+    found = _vectors(path, objective)
     if len(found) < count:
         raise ValueError(f"{path}: expected {count} directions, got {len(found)}.")
-    center = objective.theta if center is None else center.to(objective.theta)
-    labels = tuple(f"direction {i + 1} of {Path(path).name}" for i in range(count))
-    record = {"kind": "file", "file": str(path), "sha256": weights.sha256(path)}
-    return _told(Frame(center, torch.stack(found[:count]), labels, record))
+    try:
+        frame = given(objective, torch.stack([_flat(vector, objective) for vector in found[:count]]), center=center)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    record = frame.record | {"kind": "file", "file": str(path), "sha256": weights.sha256(path)}
+    return Frame(frame.center, frame.vectors, _numbered(f"{path.name}, direction", count), record)
 
 
-def _told(frame: Frame) -> Frame:
-    """Write the cosine of the axes into the record."""
-    cosine = float(frame.cosine[0, 1]) if len(frame.vectors) > 1 else 0.0
-    return replace(frame, record=frame.record | {"cosine": cosine, "norm": frame.norm.tolist()})
+def _moving(objective: Objective, normalization: str, include: tuple[str, ...]) -> list[Block]:
+    """Return the blocks that a random direction perturbs."""
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(f"Expected a normalization among {', '.join(NORMALIZATIONS)}, got {normalization!r}.")
+    if unknown := set(include) - set(KEPT_OUT):
+        raise ValueError(f"Expected include among {', '.join(KEPT_OUT)}, got {', '.join(sorted(map(str, unknown)))}.")
+    moving = [block for block in objective.blocks if block.role not in KEPT_OUT or block.role in include]
+    if not moving:
+        raise ValueError("Expected weights to perturb, got only biases and norms: pass include=('bias', 'norm').")
+    return moving
+
+
+def _center(objective: Objective, center: Tensor | None) -> Tensor:
+    if center is None:
+        return objective.theta
+    center = torch.as_tensor(center).detach().to(objective.theta)
+    if center.shape != (objective.dim,):
+        raise ValueError(f"Expected a center of shape ({objective.dim},), got {tuple(center.shape)}.")
+    return center
+
+
+def _checkpoints(
+    objective: Objective, thetas: Sequence[Tensor], names: Sequence[str] | None
+) -> tuple[list[Tensor], list[str]]:
+    thetas = [_center(objective, theta) for theta in thetas]
+    names = list(names or (f"checkpoint {i + 1}" for i in range(len(thetas))))
+    if len(names) != len(thetas):
+        raise ValueError(f"Expected a name for each of {len(thetas)} checkpoints, got {len(names)}.")
+    return thetas, names
+
+
+def _numbered(label: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{label} {i + 1}" for i in range(count))
+
+
+def _orthogonal(vector: Tensor, unit: Tensor) -> Tensor:
+    for _ in range(2):  # once is not enough in floating point
+        vector = vector - (vector @ unit) * unit
+    return vector
+
+
+def _rounding(theta: Tensor) -> float:
+    """Return about how far from where it should be a vector lies for the rounding of its numbers."""
+    return torch.finfo(theta.dtype).eps * float(exact(theta).norm())
+
+
+def _centered(thetas: list[Tensor]) -> Iterator[Tensor]:
+    """Yield stretches (n, columns) of the checkpoints about their mean, in float64."""
+    for start in range(0, len(thetas[0]), COLUMNS):
+        part = torch.stack([exact(theta[start : start + COLUMNS]) for theta in thetas])
+        yield part - part.mean(0)
 
 
 def _gaussian(key: str, shape: tuple[int, ...]) -> Tensor:
@@ -326,50 +368,62 @@ def _gaussian(key: str, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float64))
 
 
-def _scaled(drawn: Tensor, own: Tensor, block: Any, normalization: str) -> Tensor:
+def _scaled(drawn: Tensor, own: Tensor, block: Block, normalization: str) -> Tensor:
     if normalization == "weight":
         return drawn * own.abs()
     if normalization in ("model", "none"):
         return drawn
-    rows, own_rows = (block.filters(t) if normalization == "filter" else t.reshape(1, -1) for t in (drawn, own))
-    scale = own_rows.norm(dim=1, keepdim=True) / rows.norm(dim=1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
-    return block.unfiltered(rows * scale) if normalization == "filter" else (rows * scale).reshape(block.shape)
+    if normalization == "layer":
+        return drawn * (own.norm() / drawn.norm())
+    rows = block.filters(drawn)
+    return block.unfiltered(rows * (block.filters(own).norm(dim=1) / rows.norm(dim=1))[:, None])
 
 
-def _ratios(vector: Tensor, center: Tensor, block: Any) -> Tensor:
+def _ratios(vector: Tensor, center: Tensor, block: Block) -> Tensor:
     ours, own = (block.filters(t[block.slice].view(block.shape)).norm(dim=1) for t in (vector, center))
     return ours[own > 0] / own[own > 0]
 
 
-def _vectors(path: Path) -> list[Any]:
+def _vectors(path: Path, objective: Objective) -> list[Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a file of directions, got no such file.")
     if path.suffix in (".npy", ".npz"):
-        try:
-            found = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"{path}: expected an array of numbers, got something else ({error}).") from error
-        arrays = [found] if isinstance(found, np.ndarray) else [found[name] for name in found.files]
-        return [row for array in arrays for row in torch.from_numpy(np.atleast_2d(array))]
+        return _arrays(path)
     if path.suffix in (".h5", ".hdf5"):
         return _goldstein(path)
     found = weights.read(path)
+    if isinstance(found, dict) and len(found) == 1:  # safetensors have a name even for a single tensor
+        only = next(iter(found.values()))
+        found = only if isinstance(only, Tensor) and only.shape[-1:] == (objective.dim,) else found
     if isinstance(found, Tensor):
         return list(torch.atleast_2d(found))
     return list(found) if isinstance(found, (list, tuple)) else [weights.state_dict(found, path)]
 
 
+def _arrays(path: Path) -> list[Tensor]:
+    try:
+        found = np.load(path, allow_pickle=False)
+        arrays = [found] if isinstance(found, np.ndarray) else [found[name] for name in found.files]
+        return [row for array in arrays for row in torch.from_numpy(np.atleast_2d(array))]
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: expected an array of numbers, got something else ({error}).") from error
+
+
 def _goldstein(path: Path) -> list[list[np.ndarray]]:
+    """Read groups that hold one array for each parameter, numbered in the order of the network."""
     with opened(path) as file:
-        groups = [file[name] for name in ("xdirection", "ydirection") if name in file]
-        return [[group[str(i)][()] for i in range(len(group))] for group in groups]
+        names = [name for name in ("xdirection", "ydirection") if name in file]
+        if any(hasattr(file.get(name, getlink=True), "path") for name in names):
+            raise ValueError(f"{path}: expected directions inside the file, got a link.")
+        return [[read_array(file, f"{name}/{i}") for i in range(len(file[name]))] for name in names]
 
 
 def _flat(vector: Any, objective: Objective) -> Tensor:
     if isinstance(vector, dict):
         return objective.pack(vector)
     if isinstance(vector, list):
-        vector = torch.cat([torch.as_tensor(np.asarray(part)).flatten() for part in vector])
-    if vector.numel() != objective.dim:
-        raise ValueError(f"Expected a direction of length D={objective.dim}, got {vector.numel()}.")
+        vector = torch.cat([torch.as_tensor(part).flatten() for part in vector])
+    if not isinstance(vector, Tensor) or vector.numel() != objective.dim:
+        told = vector.numel() if isinstance(vector, Tensor) else type(vector).__name__
+        raise ValueError(f"Expected a direction of length D={objective.dim}, got {told}.")
     return vector.flatten().to(objective.theta)

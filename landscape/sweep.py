@@ -35,6 +35,7 @@ def sweep(
     Parameters
     ----------
     objective : Objective
+        What is measured; all its splits are.
     count : int
         Number of points, P.
     point : callable
@@ -45,6 +46,7 @@ def sweep(
     store : callable, optional
         Opens the part files, given what makes the plan; without it nothing is kept on disk.
     progress : callable (done, total), optional
+        Told before the first point and after each chunk.
 
     Returns
     -------
@@ -61,14 +63,14 @@ def sweep(
     record = parts.plan if parts else planned()
     plan = Plan(**record)
     found = _Finished(parts)
-    scout = objective.subset(max(2, objective.size // 10)) if stop_above is not None else None
+    scout = objective.subset(min(objective.size, max(2, objective.size // 10))) if stop_above is not None else None
     if progress:
         progress(found.number, count)
     try:
         for start in range(0, count, plan.points):
-            index = torch.arange(start, min(start + plan.points, count))
             if found.has(start):
                 continue
+            index = torch.arange(start, min(start + plan.points, count))
             found.add(start, _measure(objective, point(index), plan, scout, stop_above))
             if progress:
                 progress(found.number, count)
@@ -83,25 +85,18 @@ class _Finished:
     def __init__(self, parts: Parts | None) -> None:
         self.parts = parts
         self.chunks: dict[int, dict[str, np.ndarray]] = {}
-        for part in sorted(parts.done()) if parts else ():
-            arrays = parts.read(part)
-            starts, stops = arrays.pop("start"), arrays.pop("stop")
-            offset = 0
-            for start, stop in zip(starts, stops, strict=True):
-                self.chunks[int(start)] = {k: v[..., offset : offset + stop - start] for k, v in arrays.items()}
-                offset += stop - start
+        self.number = 0
         self.waiting: list[int] = []
+        for part in sorted(parts.done()) if parts else ():
+            self._take(parts.read(part))
         self.since = time.monotonic()
-
-    @property
-    def number(self) -> int:
-        return sum(c["loss"].shape[-1] for c in self.chunks.values())
 
     def has(self, start: int) -> bool:
         return start in self.chunks
 
     def add(self, start: int, arrays: dict[str, np.ndarray]) -> None:
         self.chunks[start] = arrays
+        self.number += _length(arrays)
         self.waiting.append(start)
         if time.monotonic() - self.since > KEEP:
             self.keep()
@@ -113,13 +108,21 @@ class _Finished:
         chunks = [self.chunks[start] for start in self.waiting]
         arrays = {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
         starts = np.array(self.waiting)
-        stops = starts + [c["loss"].shape[-1] for c in chunks]
+        stops = starts + [_length(chunk) for chunk in chunks]
         self.parts.write(int(starts[0]), arrays | {"start": starts, "stop": stops})
         self.waiting, self.since = [], time.monotonic()
 
     def arrays(self) -> dict[str, np.ndarray]:
         chunks = [self.chunks[start] for start in sorted(self.chunks)]
         return {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
+
+    def _take(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the chunks of a part file apart again."""
+        offset = 0
+        for start, stop in zip(arrays.pop("start"), arrays.pop("stop"), strict=True):
+            self.chunks[int(start)] = {k: v[..., offset : offset + stop - start] for k, v in arrays.items()}
+            offset += stop - start
+        self.number += int(offset)
 
 
 def _measure(
@@ -136,6 +139,10 @@ def _measure(
         for name, array in whole.items():
             arrays[name][..., ~stopped] = array
     return arrays | {"stopped": stopped}
+
+
+def _length(chunk: dict[str, np.ndarray]) -> int:
+    return chunk["loss"].shape[-1]
 
 
 def _arrays(measured: object) -> dict[str, np.ndarray]:

@@ -29,9 +29,10 @@ SHOWN = 6  # keys of a kind that an error lists
 
 _scalar = np._core.multiarray.scalar  # pyright: ignore
 _reconstruct = np._core.multiarray._reconstruct  # pyright: ignore
-_DTYPES = [type(np.dtype(t)) for t in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16")]
+_DTYPES = [type(np.dtype(t)) for t in "efdbhilBHILqQ?FD"]  # of one letter each
 HARMLESS = [  # globals that hold data and run nothing; NumPy under the module names of both its major versions
-    _scalar, _reconstruct, (_scalar, "numpy.core.multiarray.scalar"), (_reconstruct, "numpy.core.multiarray._reconstruct"),
+    _scalar, (_scalar, "numpy.core.multiarray.scalar"),
+    _reconstruct, (_reconstruct, "numpy.core.multiarray._reconstruct"),
     np.ndarray, np.dtype, *_DTYPES, argparse.Namespace, pathlib.PosixPath, pathlib.PurePosixPath,
 ]
 
@@ -67,7 +68,9 @@ def read(path: str | os.PathLike, *, trust: bool = False) -> Any:
         return _safetensors(path)
     program = _program(path)
     if program and not trust:
-        raise ValueError(f"{path}: expected weights, got {program}, which runs its own code: save a state dict, or pass --trust.")
+        raise ValueError(
+            f"{path}: expected weights, got {program}, which runs its own code: save a state dict, or pass --trust."
+        )
     if program:
         return _trusted_program(path, program)
     return _checked(_pickled(path, trust), path)
@@ -78,8 +81,17 @@ def state_dict(found: Any, path: str | os.PathLike, *, key: str | None = None) -
 
     Parameters
     ----------
+    found : object
+        What `read` returned.
+    path : path
+        Where it was read, for errors.
     key : str, optional
         Where it is, such as ``ema`` or ``state.model``; by default the usual places are searched.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Entries that are no tensors (extra state) are left out.
 
     Raises
     ------
@@ -91,7 +103,8 @@ def state_dict(found: Any, path: str | os.PathLike, *, key: str | None = None) -
     if key is not None:
         inner = _at(found, key)
         if not (isinstance(inner, nn.Module) or _is_state(inner)):
-            raise ValueError(f"{path}: expected a state dict at the key {key!r}, got {_told(inner)} there of {_told(found)}.")
+            there = f" there, of {_told(found)}" if inner is None else ""
+            raise ValueError(f"{path}: expected a state dict at the key {key!r}, got {_told(inner)}{there}.")
         return state_dict(inner, path)
     if _is_state(found):
         return {k: v for k, v in found.items() if isinstance(v, Tensor)}
@@ -101,7 +114,8 @@ def state_dict(found: Any, path: str | os.PathLike, *, key: str | None = None) -
             return state_dict(inner, path)
         if isinstance(inner, Mapping) and any(_is_state(inner.get(k)) for k in KEYS):
             return state_dict(inner, path)
-    raise ValueError(f"{path}: expected a state dict, at the top or under {', '.join(KEYS[:5])} ..., got {_told(found)}.")
+    places = ", ".join(KEYS[:5])
+    raise ValueError(f"{path}: expected a state dict, at the top or under {places} ..., got {_told(found)}: pass a key.")
 
 
 def fit(model: nn.Module, state: Mapping[str, Tensor], where: str = "the checkpoint") -> None:
@@ -132,7 +146,7 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], where: str = "the checkpo
     try:
         model.load_state_dict({k: v for k, v in inner.items() if k in own}, strict=False)
     except RuntimeError as error:  # formats that cannot be copied, such as quantized tensors into plain ones
-        raise ValueError(f"{where}: expected the weights of {type(model).__name__}, got others ({_last(error)}).") from error
+        raise ValueError(f"{where}: expected weights for {type(model).__name__}, got others ({_last(error)}).") from error
 
 
 def sha256(path: str | os.PathLike) -> str:
@@ -206,7 +220,8 @@ def _checked(found: Any, path: Path) -> Any:
         stored = 0 if tensor.is_meta else tensor.untyped_storage().nbytes()
         if tensor.numel() * tensor.element_size() > stored:
             raise ValueError(
-                f"{path}: expected tensors that are stored, got one that claims {tensor.numel()} elements with {stored} bytes."
+                f"{path}: expected tensors that are stored, got one that claims {tensor.numel()} elements "
+                f"with {stored} bytes."
             )
     return found
 
@@ -224,7 +239,8 @@ def _is_state(found: Any) -> bool:
     """A mapping of names to tensors (a state dict may also hold extra state that is not a tensor)."""
     if not isinstance(found, Mapping) or not found:
         return False
-    return all(isinstance(k, str) for k in found) and sum(isinstance(v, Tensor) for v in found.values()) > len(found) / 2
+    tensors = sum(isinstance(value, Tensor) for value in found.values())
+    return all(isinstance(key, str) for key in found) and tensors > len(found) / 2
 
 
 def _at(found: Any, key: str) -> Any:
@@ -235,8 +251,10 @@ def _at(found: Any, key: str) -> Any:
 
 
 def _told(found: Any) -> str:
+    if found is None or (isinstance(found, Mapping) and not found):
+        return "nothing"
     if isinstance(found, Mapping):
-        return f"the keys {', '.join(map(str, list(found)[:SHOWN]))}{', ...' if len(found) > SHOWN else ''}" if found else "nothing"
+        return f"the keys {', '.join(str(key)[:60] for key in list(found)[:SHOWN])}{', ...' if len(found) > SHOWN else ''}"
     return type(found).__name__
 
 

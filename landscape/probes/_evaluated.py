@@ -1,15 +1,15 @@
-"""What lines and planes share: from directions to named arrays over a grid."""
+"""What lines and planes share: from a grid of steps to named arrays over it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from landscape.directions import Frame
-from landscape.probes import _grid
 from landscape.sweep import sweep
 
 if TYPE_CHECKING:
@@ -19,42 +19,32 @@ PER_DRAW = ("loss", "accuracy")
 
 
 def evaluated(
-    objective: Objective, directions: Any, count: int, *, center: Any, span: Any, points: Any, normalization: str,
-    include: tuple[str, ...], seed: int, draws: int, multiple: float, stop_above: float | None, store: Any, progress: Any,
-) -> tuple[dict[str, Any], dict]:
-    """Evaluate an objective over a grid of one or two axes; return the arrays of a Line or Surface, and their origin."""
-    if draws < 1 or (draws > 1 and directions is not None):
-        raise ValueError(f"Expected draws=1, or several draws of random directions, got draws={draws}.")
-    frames = [
-        _grid.frame(objective, directions, count, center, normalization, include, seed, draw) for draw in range(draws)
-    ]
-    grid = _grid.axes(objective, frames[0], span, points, multiple)
+    objective: Objective, frames: Callable[[int], Frame], grid: list[np.ndarray], draws: int, **sweeping: Any
+) -> dict[str, Any]:
+    """Evaluate an objective over a grid of one or two axes, and return the arrays of a Line or Surface, and its origin.
+
+    `frames` gives the directions of each draw; what is `sweeping` goes to `landscape.sweep.sweep`.
+    """
     shape = tuple(len(axis) for axis in grid)
-    steps = torch.from_numpy(np.stack(np.meshgrid(*grid, indexing="ij"), -1).reshape(-1, count))
+    size, first = math.prod(shape), frames(0)
+    steps = torch.from_numpy(np.stack(np.meshgrid(*grid, indexing="ij"), -1).reshape(size, len(grid)))
 
     def point(index: torch.Tensor) -> torch.Tensor:
-        drawn, where = index // len(steps), index % len(steps)
-        return torch.cat([frames[int(d)].point(steps[w][None]) for d, w in zip(drawn, where, strict=True)])
+        drawn, where = index // size, index % size
+        return torch.cat([frames(draw).point(steps[where[drawn == draw]]) for draw in drawn.unique().tolist()])
 
-    arrays, plan = sweep(
-        objective, draws * math.prod(shape), point, stop_above=stop_above, store=store, progress=progress
-    )
-    found = _named(objective, arrays, draws, shape, stop_above) | _coordinates(frames[0], grid)
-    origin = objective.record() | {
-        "directions": frames[0].record,
-        "plan": plan,
-        "evaluations": draws * math.prod(shape),
-    }
-    return found, origin
+    arrays, plan = sweep(objective, draws * size, point, **sweeping)
+    if sweeping.get("stop_above") is None:
+        del arrays["stopped"]
+    origin = objective.record() | {"directions": first.record, "plan": plan, "evaluations": draws * size}
+    return _named(objective, arrays, draws, shape) | _coordinates(first, grid) | {"origin": origin}
 
 
-def _named(objective: Objective, arrays: dict, draws: int, shape: tuple[int, ...], stop_above: float | None) -> dict:
+def _named(objective: Objective, arrays: dict[str, np.ndarray], draws: int, shape: tuple[int, ...]) -> dict[str, Any]:
     """Give the sweep's arrays (..., draws * P) their axes, and names to the splits, classes and terms."""
-    spread = {name: a.reshape(*a.shape[:-1], draws, *shape) for name, a in arrays.items()}
+    spread = {name: array.reshape(*array.shape[:-1], draws, *shape) for name, array in arrays.items()}
     axis = -1 - len(shape)
-    found: dict[str, Any] = {name: a.take(0, axis=axis) for name, a in spread.items()}
-    if stop_above is None:
-        del found["stopped"]
+    found: dict[str, Any] = {name: array.take(0, axis=axis) for name, array in spread.items()}
     if "terms" in found:
         found |= {"term": list(objective.terms), "term_loss": found.pop("terms")}
     if "class_loss" in found:

@@ -1,56 +1,88 @@
-"""Grids: the steps along each axis, with the center always among them."""
+"""Grids: the axes a probe is asked for, the steps along them, and what results over such a grid have in common."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from landscape.directions import Frame, random
+from landscape.directions import Frame, given, random
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
 
 FIRST = 2.0**-6  # step where the search for a span begins, in units of the direction
 LAST = 2.0**10  # and where it is given up
+BISECTIONS = 4  # of the interval in which the loss passes the goal
 RISE = 1.0  # nats above the center that a searched span reaches at least
 
 
-def pair(value: object, count: int, what: str) -> list:
-    """Spread one value over the axes, or check that there is one for each."""
-    values = list(value) if isinstance(value, (tuple, list)) else [value] * count
-    if len(values) != count:
-        raise ValueError(f"Expected {what} for {count} {'axes' if count > 1 else 'axis'}, got {len(values)} of them.")
-    return values
+class OnGrid:
+    """Where the center and the minimum are on a grid, and how the loss spreads over draws of the directions."""
+
+    loss: np.ndarray
+    draw_loss: np.ndarray | None
+
+    @property
+    def center(self) -> tuple[int, ...]:
+        """Index of the center on the grid."""
+        steps = (getattr(self, name) for name in "ab" if hasattr(self, name))
+        return tuple(int(np.abs(axis).argmin()) for axis in steps)
+
+    @property
+    def minimum(self) -> tuple[int, ...]:
+        """Index of the smallest loss of the first split; the center, if all are NaN."""
+        loss = self.loss[0]
+        if np.isnan(loss).all():
+            return self.center
+        return tuple(int(i) for i in np.unravel_index(np.nanargmin(loss), loss.shape))
+
+    @property
+    def median(self) -> np.ndarray:
+        """Median of the loss over draws, with the axes of the loss; the loss itself of a single draw."""
+        return self.loss if self.draw_loss is None else np.median(self.draw_loss, axis=0)
+
+    def band(self, low: float = 0.1, high: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Quantiles of the loss over draws, each with the axes of the loss."""
+        draws = self.loss[None] if self.draw_loss is None else self.draw_loss
+        return np.quantile(draws, low, axis=0), np.quantile(draws, high, axis=0)
 
 
-def frame(
-    objective: Objective, directions: object, count: int, center: torch.Tensor | None, normalization: str,
-    include: tuple[str, ...], seed: int, draw: int = 0,
-) -> Frame:
-    """Bring directions to a frame: given ones are used as they are, none means random ones."""
-    if isinstance(directions, Frame):
-        if len(directions.vectors) != count:
-            raise ValueError(f"Expected {count} directions, got {len(directions.vectors)}.")
-        return directions
+def frames(
+    objective: Objective, count: int, directions: Any, *, center: torch.Tensor | None, draws: int, **drawing: Any
+) -> Callable[[int], Frame]:
+    """Bring directions to a frame for each draw: given ones are used as they are, None means random ones.
+
+    Only the latest random frame is kept, so that many draws need no more memory than one.
+
+    Raises
+    ------
+    ValueError
+        If given directions are of another number or length, are to be drawn several times, or bring their own center.
+    """
+    if draws < 1 or (draws > 1 and directions is not None):
+        raise ValueError(f"Expected draws=1, or several draws of random directions, got draws={draws}.")
     if directions is None:
-        return random(objective, count, center=center, normalization=normalization, include=include, seed=seed, draw=draw)
-    vectors = torch.as_tensor(directions).to(objective.theta)
-    vectors = vectors[None] if vectors.ndim == 1 else vectors
-    if vectors.shape != (count, objective.dim):
-        raise ValueError(f"Expected directions of shape ({count}, {objective.dim}), got {tuple(vectors.shape)}.")
-    center = objective.theta if center is None else center.to(objective.theta)
-    given = Frame(center, vectors, tuple(f"given direction {i + 1}" for i in range(count)), {"kind": "given"})
-    return Frame(center, vectors, given.labels, given.record | {"cosine": float(given.cosine[0, -1]) if count > 1 else 0.0})
+        return lru_cache(maxsize=1)(lambda draw: random(objective, count, center=center, draw=draw, **drawing))
+    if isinstance(directions, Frame) and center is not None:
+        raise ValueError("Expected the center of the frame, got another one too: leave center out.")
+    frame = directions if isinstance(directions, Frame) else given(objective, directions, center=center)
+    if frame.vectors.shape != (count, objective.dim):
+        raise ValueError(
+            f"Expected directions of shape ({count}, {objective.dim}), got {tuple(frame.vectors.shape)}."
+        )
+    return lambda draw: frame
 
 
-def axes(objective: Objective, chosen: Frame, span: object, points: object, multiple: float) -> list[np.ndarray]:
+def axes(objective: Objective, chosen: Frame, span: Any, points: Any, multiple: float) -> list[np.ndarray]:
     """Lay out the steps along every axis.
 
     A number `span` covers [-span, span] with an odd number of points, so that the center is one of them; None
-    covers what the frame suggests; "auto" searches until the loss has risen. Around checkpoints the grid is moved by
-    less than a step, so that the origin is on it.
+    covers the checkpoints that span the frame, or [-1, 1]; "auto" searches until the loss has risen. Around
+    checkpoints the grid is moved by less than a step, so that the origin is on it.
 
     Raises
     ------
@@ -58,27 +90,35 @@ def axes(objective: Objective, chosen: Frame, span: object, points: object, mult
         If a span is not positive, or a number of points is even, or less than three.
     """
     count = len(chosen.vectors)
-    spans, numbers = pair(span, count, "spans"), pair(points, count, "numbers of points")
-    searched = automatic(objective, chosen, multiple) if "auto" in spans else None
+    spans, numbers = _each(span, count, "spans"), _each(points, count, "numbers of points")
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 3:
+            raise ValueError(f"Expected a whole number of at least 3 points on an axis, got {number}: use 21 or 51.")
+    if "auto" in spans:
+        searched = automatic(objective, chosen, multiple)
+        spans = [searched if one == "auto" else one for one in spans]
+    reach = chosen.extent() or [None] * count
     return [
-        _axis(searched if one == "auto" else one, number, suggested)
-        for one, number, suggested in zip(spans, numbers, chosen.extent(), strict=True)
+        _around(*suggested, number) if one is None and suggested else _symmetric(1.0 if one is None else one, number)
+        for one, number, suggested in zip(spans, numbers, reach, strict=True)
     ]
 
 
 def automatic(objective: Objective, chosen: Frame, multiple: float) -> float:
-    """Search the span at which the loss, averaged over both ends of every axis, has risen to a multiple of the center's.
+    """Search the span at which the loss has risen to a multiple of the center's, averaged over both ends of every axis.
 
     The goal is the larger of ``multiple * center`` and ``center + 1`` nat. Doubles from 1/64, then bisects four times.
 
     Raises
     ------
     ValueError
-        If `multiple` is not above 1, or the loss never rises so far.
+        If `multiple` is not above 1, the loss at the center is not finite, or it never rises so far.
     """
     if not multiple > 1:
         raise ValueError(f"Expected a multiple above 1, got {multiple}.")
     center = float(objective.value(chosen.center))
+    if not np.isfinite(center):
+        raise ValueError(f"Expected a finite loss at the center to find a span from, got {center}: pass a span.")
     goal = max(multiple * center, center + RISE)
     ends = torch.cat([torch.eye(len(chosen.vectors)), -torch.eye(len(chosen.vectors))])
 
@@ -92,23 +132,31 @@ def automatic(objective: Objective, chosen: Frame, multiple: float) -> float:
         if high > LAST:
             raise ValueError(f"Expected the loss to rise to {goal:.3g} within {LAST:g} steps, got less: pass a span.")
     low = high / 2
-    for _ in range(4):
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
         low, high = (low, middle) if reached(middle) else (middle, high)
     return float(f"{high:.3g}")
 
 
-def _axis(span: object, number: object, suggested: tuple[float, float]) -> np.ndarray:
-    if not isinstance(number, (int, np.integer)) or number < 3:
-        raise ValueError(f"Expected at least 3 points on an axis, got {number}: use 21 or 51.")
-    if span is None and suggested != (-1.0, 1.0):
-        low, high = suggested
-        step = (high - low) / (number - 1)
-        return step * (np.arange(number) - round(-low / step))
-    span = 1.0 if span is None else span
+def _each(value: Any, count: int, what: str) -> list:
+    """Spread one value over the axes, or check that there is one for each."""
+    values = list(value) if isinstance(value, (tuple, list)) else [value] * count
+    if len(values) != count:
+        raise ValueError(f"Expected {what} for {count} {'axes' if count > 1 else 'axis'}, got {len(values)} of them.")
+    return values
+
+
+def _around(low: float, high: float, number: int) -> np.ndarray:
+    step = (high - low) / (number - 1)
+    return step * (np.arange(number) - round(-low / step))
+
+
+def _symmetric(span: Any, number: int) -> np.ndarray:
     if isinstance(span, str) or not np.isfinite(span) or span <= 0:
         raise ValueError(f"Expected a positive span, got {span}: use 1.0 or 'auto'.")
     if number % 2 == 0:
-        raise ValueError(f"Expected an odd number of points, so that the center is one of them, got {number}: use {number + 1}.")
+        raise ValueError(
+            f"Expected an odd number of points, so that the center is one of them, got {number}: use {number + 1}."
+        )
     half = number // 2
     return span * (np.arange(number) - half) / half

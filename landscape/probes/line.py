@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from landscape.probes import _grid
 from landscape.probes._evaluated import evaluated
+from landscape.probes._grid import OnGrid, axes, frames
 from landscape.result import Result, quantity
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Line(Result):
+class Line(OnGrid, Result):
     """Loss on the line theta = center + a * direction, for every split at once."""
 
     split: np.ndarray = quantity("part of the data", "split")
@@ -45,7 +45,9 @@ class Line(Result):
     term_loss: np.ndarray | None = quantity(
         "mean of a term of the loss", "split", "term", "a", unit="nat", optional=True
     )
-    stopped: np.ndarray | None = quantity("given up early: values are those of a tenth of the examples", "a", optional=True)
+    stopped: np.ndarray | None = quantity(
+        "given up early: values are those of a tenth of the examples", "a", optional=True
+    )
     draw: np.ndarray | None = quantity("random draw of the directions", "draw", optional=True)
     draw_loss: np.ndarray | None = quantity(
         "mean loss of every draw", "draw", "split", "a", unit="nat", optional=True
@@ -59,27 +61,6 @@ class Line(Result):
     checkpoint_residual: np.ndarray | None = quantity(
         "distance of a checkpoint from the line", "checkpoint", optional=True
     )
-
-    @property
-    def center(self) -> tuple[int, ...]:
-        """Index of the center on the grid."""
-        return (int(np.abs(self.a).argmin()),)
-
-    @property
-    def minimum(self) -> tuple[int, ...]:
-        """Index of the smallest loss of the first split; the center, if all are NaN."""
-        loss = self.loss[0]
-        return self.center if np.isnan(loss).all() else tuple(int(i) for i in np.unravel_index(np.nanargmin(loss), loss.shape))
-
-    @property
-    def median(self) -> np.ndarray:
-        """Median of the loss over draws, (split, a); the loss itself of a single draw."""
-        return self.loss if self.draw_loss is None else np.median(self.draw_loss, axis=0)
-
-    def band(self, low: float = 0.1, high: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        """Quantiles of the loss over draws, each (split, a)."""
-        draws = self.loss[None] if self.draw_loss is None else self.draw_loss
-        return np.quantile(draws, low, axis=0), np.quantile(draws, high, axis=0)
 
 
 def line(
@@ -103,6 +84,7 @@ def line(
     Parameters
     ----------
     objective : Objective
+        What is measured; all its splits are.
     directions : Frame, Tensor of shape (1, D) or (D,), or None
         What is given is what is drawn: not rescaled, not made orthogonal. By default one random
         direction, normalized as `normalization` says. `landscape.directions` makes others.
@@ -148,9 +130,10 @@ def line(
     ----------
     Li, Xu, Taylor, Studer & Goldstein (2018), Visualizing the loss landscape of neural nets, arXiv:1712.09913.
     """
-    found, origin = evaluated(
-        objective, directions, 1, center=center, span=span, points=points, normalization=normalization,
-        include=tuple(include), seed=seed, draws=draws, multiple=multiple, stop_above=stop_above, store=store,
-        progress=progress,
+    drawn = frames(
+        objective, 1, directions,
+        center=center, draws=draws, normalization=normalization, include=include, seed=seed,
     )
-    return Line(**found, origin=origin)
+    grid = axes(objective, drawn(0), span, points, multiple)
+    found = evaluated(objective, drawn, grid, draws, stop_above=stop_above, store=store, progress=progress)
+    return Line(**found)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from landscape.probes import _grid
 from landscape.probes._evaluated import evaluated
+from landscape.probes._grid import OnGrid, axes, frames
 from landscape.result import Result, quantity
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Surface(Result):
+class Surface(OnGrid, Result):
     """Loss on the plane theta = center + a * first + b * second, for every split at once."""
 
     split: np.ndarray = quantity("part of the data", "split")
@@ -46,7 +46,9 @@ class Surface(Result):
     term_loss: np.ndarray | None = quantity(
         "mean of a term of the loss", "split", "term", "a", "b", unit="nat", optional=True
     )
-    stopped: np.ndarray | None = quantity("given up early: values are those of a tenth of the examples", "a", "b", optional=True)
+    stopped: np.ndarray | None = quantity(
+        "given up early: values are those of a tenth of the examples", "a", "b", optional=True
+    )
     draw: np.ndarray | None = quantity("random draw of the directions", "draw", optional=True)
     draw_loss: np.ndarray | None = quantity(
         "mean loss of every draw", "draw", "split", "a", "b", unit="nat", optional=True
@@ -62,27 +64,6 @@ class Surface(Result):
     checkpoint_residual: np.ndarray | None = quantity(
         "distance of a checkpoint from the plane", "checkpoint", optional=True
     )
-
-    @property
-    def center(self) -> tuple[int, ...]:
-        """Index of the center on the grid."""
-        return (int(np.abs(self.a).argmin()), int(np.abs(self.b).argmin()))
-
-    @property
-    def minimum(self) -> tuple[int, ...]:
-        """Index of the smallest loss of the first split; the center, if all are NaN."""
-        loss = self.loss[0]
-        return self.center if np.isnan(loss).all() else tuple(int(i) for i in np.unravel_index(np.nanargmin(loss), loss.shape))
-
-    @property
-    def median(self) -> np.ndarray:
-        """Median of the loss over draws, (split, a, b); the loss itself of a single draw."""
-        return self.loss if self.draw_loss is None else np.median(self.draw_loss, axis=0)
-
-    def band(self, low: float = 0.1, high: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        """Quantiles of the loss over draws, each (split, a, b)."""
-        draws = self.loss[None] if self.draw_loss is None else self.draw_loss
-        return np.quantile(draws, low, axis=0), np.quantile(draws, high, axis=0)
 
 
 def surface(
@@ -106,6 +87,7 @@ def surface(
     Parameters
     ----------
     objective : Objective
+        What is measured; all its splits are.
     directions : Frame, Tensor of shape (2, D), or None
         What is given is what is drawn: not rescaled, not made orthogonal. By default two random
         directions, normalized as `normalization` says. `landscape.directions` makes others.
@@ -151,9 +133,10 @@ def surface(
     ----------
     Li, Xu, Taylor, Studer & Goldstein (2018), Visualizing the loss landscape of neural nets, arXiv:1712.09913.
     """
-    found, origin = evaluated(
-        objective, directions, 2, center=center, span=span, points=points, normalization=normalization,
-        include=tuple(include), seed=seed, draws=draws, multiple=multiple, stop_above=stop_above, store=store,
-        progress=progress,
+    drawn = frames(
+        objective, 2, directions,
+        center=center, draws=draws, normalization=normalization, include=include, seed=seed,
     )
-    return Surface(**found, origin=origin)
+    grid = axes(objective, drawn(0), span, points, multiple)
+    found = evaluated(objective, drawn, grid, draws, stop_above=stop_above, store=store, progress=progress)
+    return Surface(**found)
