@@ -115,7 +115,8 @@ def state_dict(found: Any, path: str | os.PathLike, *, key: str | None = None) -
         if isinstance(inner, Mapping) and any(_is_state(inner.get(k)) for k in KEYS):
             return state_dict(inner, path)
     places = ", ".join(KEYS[:5])
-    raise ValueError(f"{path}: expected a state dict, at the top or under {places} ..., got {_told(found)}: pass a key.")
+    told = _told(found)
+    raise ValueError(f"{path}: expected a state dict, at the top or under {places} ..., got {told}: name its key.")
 
 
 def fit(model: nn.Module, state: Mapping[str, Tensor], where: str = "the checkpoint") -> None:
@@ -146,7 +147,8 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], where: str = "the checkpo
     try:
         model.load_state_dict({k: v for k, v in inner.items() if k in own}, strict=False)
     except RuntimeError as error:  # formats that cannot be copied, such as quantized tensors into plain ones
-        raise ValueError(f"{where}: expected weights for {type(model).__name__}, got others ({_last(error)}).") from error
+        told = f"got others ({_last(error)})"
+        raise ValueError(f"{where}: expected weights of {type(model).__name__}, {told}.") from error
 
 
 def sha256(path: str | os.PathLike) -> str:
@@ -254,7 +256,8 @@ def _told(found: Any) -> str:
     if found is None or (isinstance(found, Mapping) and not found):
         return "nothing"
     if isinstance(found, Mapping):
-        return f"the keys {', '.join(str(key)[:60] for key in list(found)[:SHOWN])}{', ...' if len(found) > SHOWN else ''}"
+        names = ", ".join(" ".join(str(key).split())[:60] for key in list(found)[:SHOWN])
+        return f"the keys {names}{', ...' if len(found) > SHOWN else ''}"
     return type(found).__name__
 
 
