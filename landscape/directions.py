@@ -15,7 +15,7 @@ from torch import Tensor
 
 from landscape import weights
 from landscape.frame import Frame, Marks, exact
-from landscape.result import opened, read_array
+from landscape.result import opened
 
 if TYPE_CHECKING:
     from landscape.engine.network import Block
@@ -390,7 +390,7 @@ def _vectors(path: Path, objective: Objective) -> list[Any]:
     if path.suffix in (".npy", ".npz"):
         return _arrays(path)
     if path.suffix in (".h5", ".hdf5"):
-        return _goldstein(path)
+        return _goldstein(path, objective)
     found = weights.read(path)
     if isinstance(found, dict) and len(found) == 1:  # safetensors have a name even for a single tensor
         only = next(iter(found.values()))
@@ -402,20 +402,32 @@ def _vectors(path: Path, objective: Objective) -> list[Any]:
 
 def _arrays(path: Path) -> list[Tensor]:
     try:
-        found = np.load(path, allow_pickle=False)
-        arrays = [found] if isinstance(found, np.ndarray) else [found[name] for name in found.files]
-        return [row for array in arrays for row in torch.from_numpy(np.atleast_2d(array))]
+        with open(path, "rb") as file:
+            found = np.load(file, allow_pickle=False)
+            arrays = [found] if isinstance(found, np.ndarray) else [found[name] for name in found.files]
+            return [row for array in arrays for row in torch.from_numpy(np.atleast_2d(array))]
     except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: expected an array of numbers, got something else ({error}).") from error
 
 
-def _goldstein(path: Path) -> list[list[np.ndarray]]:
+def _goldstein(path: Path, objective: Objective) -> list[list[np.ndarray]]:
     """Read groups that hold one array for each parameter, numbered in the order of the network."""
     with opened(path) as file:
-        names = [name for name in ("xdirection", "ydirection") if name in file]
-        if any(hasattr(file.get(name, getlink=True), "path") for name in names):
-            raise ValueError(f"{path}: expected directions inside the file, got a link.")
-        return [[read_array(file, f"{name}/{i}") for i in range(len(file[name]))] for name in names]
+        groups = [group for name in ("xdirection", "ydirection") if (group := _inside(file, name, path)) is not None]
+        arrays = [[_inside(group, str(i), path) for i in range(len(group))] for group in groups]
+        for group in arrays:
+            if any(getattr(a, "external", True) or a.is_virtual or a.dtype.kind not in "fiu" for a in group):
+                raise ValueError(f"{path}: expected a number for each parameter, inside the file, got something else.")
+            if sum(a.size for a in group) != objective.dim:  # before anything of a claimed size is allocated
+                raise ValueError(f"{path}: expected directions of length D={objective.dim}, got another length.")
+        return [[a[()] for a in group] for group in arrays]
+
+
+def _inside(group: Any, name: str, path: Path) -> Any:
+    """Return a member of an HDF5 group, or None; links, which might lead to another file, are not followed."""
+    if hasattr(link := group.get(name, getlink=True), "path"):
+        raise ValueError(f"{path}: expected {name!r} inside the file, got a link.")
+    return link and group[name]
 
 
 def _flat(vector: Any, objective: Objective) -> Tensor:
