@@ -6,19 +6,25 @@ import ast
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from landscape import __version__, discovery
 
-INTERRUPTED = 130
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+GO_ON = "interrupted; what was done is kept: run the same command again to go on."
 EXPECTED = (ValueError, OSError, ImportError)  # errors that the user can mend: one line, no traceback
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 an error that the user can mend, 2 usage, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 an error that the user can mend, 2 usage, 130 interrupted.
+
+    Errors and warnings are one line each on standard error; ``LANDSCAPE_DEBUG=1`` shows the traceback.
+    """
+    warnings.formatwarning = lambda message, *_, **__: f"landscape: warning: {_line(message)}\n"
     sys.exit(run(arguments))
 
 
@@ -28,21 +34,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(words)(words, exit_on_error=False, result_action="return_none")
-    except cyclopts.CycloptsError:
-        return 2  # cyclopts has told what is wrong, with a suggestion
+        app(words)(words, exit_on_error=False, print_error=False, result_action="return_none")
+        sys.stdout.flush()
+    except cyclopts.CycloptsError as error:
+        error.verbose = False  # the verbose text is about our Python functions
+        return _told(f"{_line(error)} See landscape {_command(words)}--help.", USAGE)
     except KeyboardInterrupt as error:
-        told = _line(error) if str(error) else "interrupted; what was done is kept: run the same command again to go on."
-        print(f"landscape: {told}", file=sys.stderr)
-        return INTERRUPTED
+        return _told(_line(error) if str(error) else GO_ON, INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush goes nowhere
+        return FAILED
     except EXPECTED as error:
         if os.environ.get("LANDSCAPE_DEBUG"):
             raise
-        print(f"landscape: {_line(error)}", file=sys.stderr)
-        return 1
+        return _told(_line(error), FAILED)
     return 0
 
 
@@ -51,8 +56,11 @@ def app(words: Sequence[str] = ()) -> Any:
     import cyclopts
 
     root = cyclopts.App(
-        "landscape", help="Measure the loss landscape of neural networks and draw it.", version=__version__,
-        suppress_keyboard_interrupt=False, default_parameter=cyclopts.Parameter(negative=()),
+        "landscape",
+        help="Measure the loss landscape of neural networks and draw it.",
+        version=__version__,
+        suppress_keyboard_interrupt=False,
+        default_parameter=cyclopts.Parameter(negative=()),
     )
     for name, (summary, make) in commands().items():
         wanted = bool(words) and words[0] == name
@@ -68,9 +76,9 @@ def commands() -> dict[str, tuple[str, Any]]:
     """Map every command to its one-line summary and to what imports its function."""
     found = {}
     for name in discovery.names("landscape.probes"):
-        found[name] = (_summary("landscape.probes", name), lambda name=name: _probe(name))
-    for name in discovery.names("landscape.cli"):
-        found[name.rstrip("_")] = (_summary("landscape.cli", name), lambda name=name: discovery.member("landscape.cli", name))
+        found[name] = (_summary("landscape.probes", name), partial(_probe, name))
+    for name in discovery.names("landscape.cli"):  # import_ stands for import, which Python keeps for itself
+        found[name.rstrip("_")] = (_summary("landscape.cli", name), partial(discovery.member, "landscape.cli", name))
     return dict(sorted(found.items()))
 
 
@@ -82,12 +90,23 @@ def _probe(name: str) -> Any:
 
 def _summary(package: str, name: str) -> str:
     """Read the first line of the docstring of the function that a file is named for, without importing it."""
-    folder = importlib.util.find_spec(package).submodule_search_locations[0]
-    tree = ast.parse((Path(folder) / f"{name}.py").read_text())
+    spec = importlib.util.find_spec(f"{package}.{name}")  # imports the package alone
+    if spec is None or spec.origin is None:
+        raise ImportError(f"Expected a file {name}.py in {package}, got none.")
+    tree = ast.parse(Path(spec.origin).read_text())
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
     words = ast.get_docstring(functions[0]) if functions else None
     return (words or "").partition("\n")[0]
 
 
-def _line(error: BaseException) -> str:
+def _told(words: str, code: int) -> int:
+    print(f"landscape: {words}", file=sys.stderr)
+    return code
+
+
+def _command(words: Sequence[str]) -> str:
+    return f"{words[0]} " if words and words[0] in commands() else ""
+
+
+def _line(error: BaseException | str) -> str:
     return " ".join(str(error).split()) or type(error).__name__

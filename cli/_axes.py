@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from landscape.discovery import did_you_mean
+
 if TYPE_CHECKING:
     from landscape.cli._source import Loaded
     from landscape.directions import Frame
 
 AXES = Group("Directions", sort_key=2)
+WEIGHTS = (".pt", ".pth", ".th", ".t7", ".safetensors")
 KINDS = ("random", "between", "principal", "gradient")
 
 
@@ -32,40 +35,42 @@ class Axes:
         Raises
         ------
         ValueError
-            If the kind is unknown, or checkpoints are missing or too many for it.
+            If checkpoints are missing, or too many for the kind.
         """
         from landscape import directions
 
         path = self.trajectory_paths()
         kind = self.directions or ("between" if others else "principal" if path else "random")
-        if others and kind != "between":
-            raise ValueError(f"Expected one checkpoint with --directions {kind}, got {len(others) + 1}: use between.")
-        objective, names = loaded.objective, [str(p) for p in path]
+        self._fit(kind, others, path)
+        objective = loaded.objective
+        names, thetas = [p.stem for p in path], loaded.vectors(path)
         if kind == "between":
-            return directions.between(
-                objective, [objective.theta, *loaded.vectors(others)], [Path(loaded.checkpoint.path).stem, *(p.stem for p in others)],
-                count=count, seed=knobs["seed"],
-            )
-        thetas = loaded.vectors(path)
+            ends = [Path(loaded.checkpoint.path), *others]
+            vectors = [objective.theta, *loaded.vectors(others)]
+            return directions.between(objective, vectors, [p.stem for p in ends], count=count, seed=knobs["seed"])
         if kind == "principal":
-            return directions.principal(objective, [*thetas, objective.theta], [*(p.stem for p in path), "end"], count=count)
-        if kind == "random" and not path:
-            return None
-        if kind == "random":
-            random = {name: knobs[name] for name in ("normalization", "include", "seed")}
-            found = directions.random(objective, count, **random)
-        elif kind == "gradient":
+            return directions.principal(objective, [*thetas, objective.theta], [*names, "end"], count=count)
+        if kind == "gradient":
             found = directions.gradient(objective, count, seed=knobs["seed"])
-        else:
-            self._require_file(kind)
+        elif kind != "random":
             found = directions.load(kind, objective, count)
-        return found.project([Path(name).stem for name in names], thetas) if path else found
+        elif path:
+            chosen = {name: knobs[name] for name in ("normalization", "include", "seed")}
+            found = directions.random(objective, count, **chosen)
+        else:
+            return None
+        return found.project(names, thetas) if path else found
+
+    def files(self) -> list[Path]:
+        """List the files that decide the axes, beside the checkpoints that are arguments."""
+        vectors = [Path(self.directions)] if self.directions and self.directions not in KINDS else []
+        return [*self.trajectory_paths(), *vectors]
 
     def trajectory_paths(self) -> list[Path]:
         """List the checkpoints of the trajectory: a folder stands for its checkpoints, by name."""
         found: list[Path] = []
         for path in self.trajectory or ():
-            inside = sorted(p for p in path.iterdir() if p.suffix in (".pt", ".pth", ".th", ".t7", ".safetensors")) if path.is_dir() else [path]
+            inside = sorted(p for p in path.iterdir() if p.suffix in WEIGHTS) if path.is_dir() else [path]
             if not inside:
                 raise ValueError(f"{path}: expected a folder of checkpoints, got none in it.")
             found += inside
@@ -79,11 +84,27 @@ class Axes:
             found["directions"] = str(Path(self.directions).resolve())
         return found
 
-    def _require_file(self, kind: str) -> None:
-        from landscape.discovery import did_you_mean
+    def check(self) -> None:
+        """Look for the files that the options name, before anything is loaded.
 
-        if not Path(kind).is_file():
+        Raises
+        ------
+        ValueError
+            If the kind is unknown.
+        OSError
+            If a checkpoint of the trajectory is missing.
+        """
+        if self.directions and self.directions not in KINDS and not Path(self.directions).is_file():
             raise ValueError(
-                f"Expected --directions among {', '.join(KINDS)}, or a file of vectors, got {kind!r}"
-                f"{did_you_mean(kind, list(KINDS))}."
+                f"Expected --directions among {', '.join(KINDS)}, or a file of vectors, got {self.directions!r}"
+                f"{did_you_mean(self.directions, list(KINDS))}."
             )
+        for path in self.trajectory_paths():
+            if not path.is_file():
+                raise FileNotFoundError(f"{path}: expected a checkpoint or a folder of them, got no such file.")
+
+    def _fit(self, kind: str, others: Sequence[Path], path: Sequence[Path]) -> None:
+        if others and kind != "between":
+            raise ValueError(f"Expected one checkpoint with --directions {kind}, got {len(others) + 1}: use between.")
+        if path and kind == "between":
+            raise ValueError("Expected a trajectory or several checkpoints, got both: leave out --trajectory.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from landscape.result import Result
 
 OUTPUT = Group("Output", sort_key=4)
-SUFFIXES = ("pdf", "png", "svg", "html")
+FIGURES = ("pdf", "png", "svg", "html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,25 +29,23 @@ class Output:
     plot: Annotated[str, Parameter(group=OUTPUT)] = "pdf,png"
     "Figures beside it: pdf, png, svg, html, separated by commas; or none."
     force: Annotated[bool, Parameter(group=OUTPUT, negative="")] = False
-    "Replace a result or unfinished work of another origin."
+    "Replace a result or unfinished work of another origin, and measure again what is there."
     dry_run: Annotated[bool, Parameter(group=OUTPUT, negative="")] = False
-    "Say what would be done, and what it costs; measure nothing."
+    "Say what would be done, and what it costs; write nothing."
 
     def formats(self) -> list[str]:
         """Return the suffixes of the figures."""
         asked = [part.strip().lstrip(".") for part in self.plot.split(",") if part.strip()]
         if asked == ["none"]:
             return []
-        if wrong := [part for part in asked if part not in SUFFIXES]:
-            raise ValueError(f"Expected --plot among {', '.join(SUFFIXES)} or none, got {', '.join(wrong)}.")
+        if wrong := [part for part in asked if part not in FIGURES]:
+            raise ValueError(f"Expected --plot among {', '.join(FIGURES)} or none, got {', '.join(wrong)}.")
         return asked
 
     def path(self, checkpoint: Path, probe: str) -> Path:
         """Return where the result goes."""
         path = self.output or checkpoint.with_name(f"{checkpoint.stem}.{probe}.h5")
-        if path.suffix not in (".h5", ".hdf5"):
-            raise ValueError(f"Expected an output that ends in .h5, got {path}.")
-        return path
+        return ending(path, (".h5", ".hdf5"))
 
     def finished(self, path: Path, identity: dict) -> Result | None:
         """Return the result that is already there, if it is the one asked for.
@@ -56,17 +55,18 @@ class Output:
         ValueError
             If something else is there, and may not be replaced.
         """
-        if not path.exists() or self.force:
+        if self.force or not path.exists():
             return None
-        import json
-
         from landscape.result import load
 
         try:
             found = load(path)
         except (ValueError, OSError) as error:
-            raise ValueError(f"{path}: expected to write here, got a file that is not of this run ({error}): pass --force.") from error
-        other = [key for key, value in json.loads(json.dumps(identity)).items() if found.origin.get(key) != value]
+            raise ValueError(
+                f"{path}: expected to write here, got a file that is no result ({error}): pass -o for another file, "
+                "or --force to replace it."
+            ) from error
+        other = [key for key, value in plain(identity).items() if found.origin.get(key) != value]
         if other:
             raise ValueError(
                 f"{path}: expected to write here, got a result of another origin (its {', '.join(other)} differ): "
@@ -74,20 +74,75 @@ class Output:
             )
         return found
 
-    def store(self, path: Path, identity: dict) -> Callable[[Callable[[], dict]], Parts]:
-        """Return what opens the part files of a result."""
-        from landscape.parts import Parts
-
-        def opened(plan: Callable[[], dict]) -> Parts:
-            if self.force:
-                shutil.rmtree(f"{path}.parts", ignore_errors=True)
-            return Parts(path, identity, plan)
-
-        return opened
-
     def draw(self, result: Result, path: Path) -> list[Path]:
         """Draw a result in every format asked for, and return the files."""
         return [drawn(result, path.with_suffix(f".{suffix}")) for suffix in self.formats()]
+
+
+class Store:
+    """The unfinished work beside a result: opened when a probe asks for it, removed when the result stands.
+
+    Parameters
+    ----------
+    path : Path
+        The result.
+    identity : dict
+        What the work is; work of another identity is not touched, unless `force` discards it.
+    """
+
+    def __init__(self, path: Path, identity: dict, *, force: bool = False) -> None:
+        self.path, self.identity, self.force = path, identity, force
+
+    def __call__(self, plan: Callable[[], dict]) -> Parts:
+        """Open the part files; `plan` is asked only if there are none yet."""
+        from landscape.parts import Parts
+
+        try:
+            return Parts(self.path, self.identity, plan)
+        except ValueError:
+            if not self.force:
+                raise
+        shutil.rmtree(f"{self.path}.parts", ignore_errors=True)
+        return Parts(self.path, self.identity, plan)
+
+    def remove(self) -> None:
+        """Delete what this work, or a kill in the middle of it, has left beside the result."""
+        manifest = Path(f"{self.path}.parts") / "manifest.json"
+        if manifest.is_file() and json.loads(manifest.read_text())["identity"] == plain(self.identity):
+            shutil.rmtree(manifest.parent, ignore_errors=True)
+        for leftover in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.tmp"):
+            leftover.unlink(missing_ok=True)
+
+
+def plain(value: Any) -> Any:
+    """Return what a value becomes in JSON: tuples are lists there."""
+    return json.loads(json.dumps(value))
+
+
+def ending(path: Path, suffixes: tuple[str, ...]) -> Path:
+    """Return a path that ends as it must.
+
+    Raises
+    ------
+    ValueError
+        If it does not.
+    """
+    if path.suffix not in suffixes:
+        raise ValueError(f"Expected an output that ends in {' or '.join(suffixes)}, got {path}.")
+    return path
+
+
+def free(path: Path, force: bool) -> Path:
+    """Return a path where nothing is yet, or may be replaced.
+
+    Raises
+    ------
+    ValueError
+        If a file is there and `force` is not given.
+    """
+    if path.exists() and not force:
+        raise ValueError(f"{path}: expected to write here, got a file that exists: pass -o for another, or --force.")
+    return path
 
 
 def drawn(result: Result, path: Path, **style: Any) -> Path:
@@ -97,48 +152,8 @@ def drawn(result: Result, path: Path, **style: Any) -> Path:
 
         interactive(result, path)
         return path
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
     from landscape.plots import save
     from landscape.plots.figure import figure
 
-    made = figure(result, **style)
-    try:
-        save(made, path)
-    finally:
-        plt.close(made)
+    save(figure(result, **style), path)
     return path
-
-
-@contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show progress with an estimate of what is left: a bar on a terminal, else a line every ten seconds."""
-    import sys
-    import time
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task(label, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        return
-    begun = said = time.monotonic()
-    at_first = None
-
-    def tell(done: int, total: int) -> None:
-        nonlocal said, at_first
-        now = time.monotonic()
-        at_first = done if at_first is None else at_first
-        if now - said >= 10 and done > at_first:
-            said = now
-            left = (now - begun) / (done - at_first) * (total - done)
-            print(f"{label}: {done} of {total} points, about {left:.0f} s left", file=sys.stderr, flush=True)
-
-    yield tell

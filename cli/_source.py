@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from landscape.checkpoint import Checkpoint, Spec
-    from landscape.dataset import Dataset
+    from landscape.dataset import Dataset, Split
     from landscape.objective import Objective
 
 NETWORK = Group("Network and data", sort_key=1)
@@ -66,14 +66,9 @@ class Source:
         from landscape import checkpoint
 
         found = checkpoint.read(path, trust=self.trust, key=self.key)
-        model = _given(self.model, self.model_arg, None) or self._vetted(found.model, "model", path)
-        data = _given(self.data, self.data_arg, self.transform) or self._vetted(found.data, "data", path)
-        if found.model and not self.model and self.model_arg:
-            model = replace(model, arguments=model.arguments | _arguments(self.model_arg))
-        if found.data and not self.data and (self.data_arg or self.transform):
-            arguments, transforms = data.arguments | _arguments(self.data_arg), tuple(self.transform or data.transforms)
-            data = replace(data, arguments=arguments, transforms=transforms)
-        loss = self.loss and located(self.loss) or found.loss
+        model = self._spec("model", found.model, path)
+        data = self._spec("data", found.data, path, self.transform)
+        loss = located(self.loss) if self.loss else found.loss
         if not self.loss and not discovery.registered(found.loss):
             self._require_trust(found.loss, "loss", path)
         return replace(found, model=model, data=data, loss=loss)
@@ -88,19 +83,12 @@ class Source:
 
     def splits(self, data: Dataset) -> dict[str, Any]:
         """Return the parts of the data that are asked for, by name."""
-        from landscape.transforms import subset
-
         if self.split not in ("train", "test", "both"):
             raise ValueError(f"Expected --split train, test or both, got {self.split!r}.")
         if self.examples is not None and self.examples < 1:
             raise ValueError(f"Expected at least 1 example, got --examples {self.examples}.")
         names = list(data.splits) if self.split == "both" else [self.split]
-        chosen = {}
-        for name in names:
-            part = data.split(name)
-            few = self.examples is not None and self.examples < part.size
-            chosen[name] = _only(data, name, subset(self.examples, seed=0)) if few else part
-        return chosen
+        return {name: _some(data, name, self.examples) for name in names}
 
     def load(self, path: Path) -> Loaded:
         """Build the objective of a checkpoint.
@@ -139,12 +127,24 @@ class Source:
         found = asdict(self)
         for name in ("model", "data", "loss"):
             found[name] = found[name] and located(found[name])
+        for name in ("model_arg", "data_arg"):
+            found[name] = found[name] and [_located_pair(pair) for pair in found[name]]
         return found
 
-    def _vetted(self, spec: Spec | None, what: str, path: Path) -> Spec | None:
-        if spec is not None and not (discovery.registered(spec.name) or spec.name.endswith(".npz")):
-            self._require_trust(spec.name, what, path)
-        return spec
+    def _spec(
+        self, what: str, known: Spec | None, path: Path, transforms: Sequence[str] | None = None
+    ) -> Spec | None:
+        """Return what an option names; else what the checkpoint says, with what options add to it."""
+        from landscape.checkpoint import Spec
+
+        name, arguments = getattr(self, what), _arguments(getattr(self, f"{what}_arg"))
+        if name:
+            return Spec(located(name), arguments, tuple(transforms or ()))
+        if known is None:
+            return None
+        if not (discovery.registered(known.name) or known.name.endswith(".npz")):
+            self._require_trust(known.name, what, path)
+        return Spec(known.name, known.arguments | arguments, tuple(transforms or known.transforms))
 
     def _require_trust(self, name: str, what: str, path: Path) -> None:
         if not self.trust:
@@ -180,9 +180,19 @@ class Loaded:
             "checkpoint": {"path": str(Path(known.path).resolve()), "sha256": known.sha256},
             "model": known.model and asdict(known.model),
             "data": known.data and asdict(known.data),
+            "code": self._code(),
             "objective": self.objective.record(),
             "source": self.source.record(),
         }
+
+    def _code(self) -> dict[str, str]:
+        """Hash the Python files that make network, data and loss: what they do is part of the origin."""
+        from landscape.weights import sha256
+
+        known = self.checkpoint
+        specs = [known.model.name if known.model else "", known.data.name if known.data else "", known.loss]
+        files = {spec.rpartition(":")[0] for spec in specs}
+        return {file: sha256(file) for file in sorted(files) if file.endswith(".py")}
 
 
 def quietly_built(spec: Spec, data: Dataset) -> Any:
@@ -195,20 +205,22 @@ def quietly_built(spec: Spec, data: Dataset) -> Any:
         return checkpoint.build(spec, data)
 
 
-def _given(name: str | None, arguments: list[str] | None, transforms: list[str] | None) -> Spec | None:
-    from landscape.checkpoint import Spec
-
-    return Spec(located(name), _arguments(arguments), tuple(transforms or ())) if name else None
-
-
 def _arguments(pairs: list[str] | None) -> dict[str, Any]:
     return located_arguments(discovery.arguments(pairs or ()))
 
 
-def _only(data: Dataset, name: str, few: Any) -> Any:
-    """Take a random subset of one split."""
-    from landscape.dataset import Dataset
+def _located_pair(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    return f"{name}{equals}{located_arguments({name: value})[name]}"
 
-    pair = (data.split(name).inputs, data.split(name).targets)
-    one = Dataset(data.name, pair, None, data.classes, data.mean, data.std, data.task)
-    return replace(few(one).split("train"), name=name)
+
+def _some(data: Dataset, name: str, count: int | None) -> Split:
+    """Return a split of the data, or a random subset of it."""
+    from landscape.dataset import Dataset
+    from landscape.transforms import subset
+
+    part = data.split(name)
+    if count is None or count >= part.size:
+        return part
+    alone = Dataset(data.name, (part.inputs, part.targets), None, data.classes, data.mean, data.std, data.task)
+    return replace(subset(count, seed=0)(alone).split("train"), name=name)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from landscape.cli._source import Source
+from landscape.cli._output import ending, free
+from landscape.cli._source import Loaded, Source
 
 
 def adopt(
@@ -24,6 +25,8 @@ def adopt(
     ----------
     checkpoint : Path
         A file of weights of any kind.
+    source : Source
+        Its network and data, and the arithmetic that its losses are measured in.
     output : Path, optional
         The new checkpoint; CHECKPOINT.landscape.pt by default.
     force : bool
@@ -31,19 +34,28 @@ def adopt(
     """
     from landscape.checkpoint import write
 
-    path = output or checkpoint.with_name(f"{checkpoint.stem}.landscape.pt")
-    if path.exists() and not force:
-        raise ValueError(f"{path}: expected to write here, got a file that exists: pass -o for another, or --force.")
+    path = ending(output or checkpoint.with_name(f"{checkpoint.stem}.landscape.pt"), (".pt", ".pth", ".th"))
+    free(path, force)
     loaded = source.load(checkpoint)
     if loaded.checkpoint.model is None:
         raise ValueError(f"{checkpoint}: expected --model, since a pickled network cannot be described: name it.")
-    measured = loaded.objective.measure(loaded.objective.theta)
+    found = evaluated(loaded)
     known = {"adopted": str(checkpoint.resolve()), "sha256": loaded.checkpoint.sha256}
-    for index, split in enumerate(loaded.objective.splits):
-        known[f"{split}_loss"] = float(measured.loss[index])
-        if measured.accuracy is not None:
-            known[f"{split}_accuracy"] = float(measured.accuracy[index])
-            print(f"{split}: loss {measured.loss[index]:.5g}, accuracy {measured.accuracy[index]:.4g}")
+    training = loaded.checkpoint.training | known | found
     state = loaded.model.state_dict()
-    write(replace(loaded.checkpoint, state=state, module=None, training=loaded.checkpoint.training | known), path)
+    write(replace(loaded.checkpoint, state=state, module=None, training=training), path)
     print("checkpoint: ", path)
+
+
+def evaluated(loaded: Loaded) -> dict[str, float]:
+    """Measure a network as it is, say how it does on every split, and return that."""
+    objective, found = loaded.objective, {}
+    measured = objective.measure(objective.theta)
+    for index, split in enumerate(objective.splits):
+        found[f"{split}_loss"] = float(measured.loss[index])
+        told = f"{split}: loss {measured.loss[index]:.5g}"
+        if measured.accuracy is not None:
+            found[f"{split}_accuracy"] = float(measured.accuracy[index])
+            told += f", accuracy {measured.accuracy[index]:.4g}"
+        print(told)
+    return found

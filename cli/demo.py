@@ -16,8 +16,9 @@ def demo(*, folder: Path = Path("demo")) -> None:
         Where the checkpoint, the data and the figures go.
     """
     from landscape.cli._axes import Axes
+    from landscape.cli._measure import Job
     from landscape.cli._output import Output
-    from landscape.cli._probe import measured, report
+    from landscape.cli._probe import defaults
     from landscape.cli._source import Source
     from landscape.cli.train import train
 
@@ -26,6 +27,6 @@ def demo(*, folder: Path = Path("demo")) -> None:
         print(f"{checkpoint} is there already.")
     else:
         train(data="digits", model="lenet", output=checkpoint)
-    knobs = {"span": 1.0, "points": 31, "normalization": "filter", "include": (), "seed": 0, "draws": 1, "multiple": 10.0, "stop_above": None}
-    report(measured("surface", (checkpoint,), Source(), Axes(), Output(plot="pdf,png,html"), knobs))
+    knobs = defaults("surface") | {"points": 31}
+    print(Job("surface", (checkpoint,), Source(), Axes(), Output(plot="pdf,png,html"), knobs).run())
     print(f"more:    landscape surface {checkpoint} --help")

@@ -28,14 +28,15 @@ def export(
     clip : float, optional
         Largest height (.vts).
     """
+    from landscape.cli._output import ending
     from landscape.cli.show import read
     from landscape.plots import export as write
 
-    path = output or result.with_suffix(".csv")
-    if path.suffix == ".csv":
-        write.csv(read(result), path)
-    elif path.suffix == ".vts":
+    path = ending(output or result.with_suffix(".csv"), (".csv", ".vts"))
+    if path.suffix == ".vts":
         write.vtk(read(result), path, log=log, clip=clip)
+    elif log or clip is not None:
+        raise ValueError(f"Expected --log and --clip with a .vts surface, got {path}: leave them out.")
     else:
-        raise ValueError(f"Expected an output that ends in .csv or .vts, got {path}.")
+        write.csv(read(result), path)
     print("data:   ", path)

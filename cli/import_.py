@@ -25,10 +25,10 @@ def import_(
     force : bool
         Replace a file that is there.
     """
+    from landscape.cli._output import ending, free
     from landscape.importing import goldstein
 
-    path = output or surface.with_name(f"{surface.stem}.landscape.h5")
-    if path.exists() and not force:
-        raise ValueError(f"{path}: expected to write here, got a file that exists: pass -o for another, or --force.")
+    path = ending(output or surface.with_name(f"{surface.stem}.landscape.h5"), (".h5", ".hdf5"))
+    free(path, force)
     goldstein(surface).save(path)
     print("data:   ", path)

@@ -19,7 +19,7 @@ def plot(
     style: str | None = None,
     title: str | None = None,
     levels: Annotated[list[float] | None, Parameter(consume_multiple=True, negative="")] = None,
-    log: bool | None = None,
+    log: Annotated[bool | None, Parameter(negative="--no-log")] = None,
     clip: float | None = None,
 ) -> None:
     """Draw a result that was measured before.
@@ -49,17 +49,16 @@ def plot(
     clip : float, optional
         Largest loss that is told apart.
     """
-    from landscape.cli._output import drawn
+    from landscape.cli._output import FIGURES, drawn, ending
     from landscape.cli.show import read
 
-    found = read(result)
-    asked = {"view": view, "quantity": quantity, "split": split, "levels": levels, "log": log, "clip": clip}
+    path = ending(output or result.with_suffix(".pdf"), tuple(f".{suffix}" for suffix in FIGURES))
+    asked = {
+        "view": view, "quantity": quantity, "split": split, "levels": levels, "log": log, "clip": clip,
+        "venue": style, "title": title, "classes": classes or None,
+    }  # fmt: skip
     knobs = {name: value for name, value in asked.items() if value is not None}
-    path = output or result.with_suffix(".pdf")
-    if path.suffix not in (".pdf", ".png", ".svg", ".html"):
-        raise ValueError(f"Expected a figure that ends in .pdf, .png, .svg or .html, got {path}.")
-    if path.suffix == ".html" and (knobs or style or title or classes):
-        raise ValueError(f"Expected no more than -o for an interactive figure, got {', '.join([*knobs]) or 'a style'}: leave it out.")
-    if path.suffix != ".html":
-        knobs |= {"venue": style, "title": title}
-    print("figure: ", drawn(found, path, classes=classes, **knobs) if classes else drawn(found, path, **knobs))
+    if path.suffix == ".html" and knobs:
+        names = ", ".join("style" if name == "venue" else name for name in knobs)
+        raise ValueError(f"Expected no more than -o for an interactive figure, got {names}: leave it out.")
+    print("figure: ", drawn(read(result), path, **knobs))

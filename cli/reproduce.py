@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from landscape.result import Result
+    from landscape.cli._measure import Job
 
 
 def reproduce(
@@ -34,7 +33,10 @@ def reproduce(
     from landscape.result import load
 
     found = load(result)
-    again = _again(found, result, trust)
+    job = described(found.origin, result)
+    _vet(found.origin, result, trust)
+    loaded = job.source.load(job.checkpoints[0])
+    again = job.measure(loaded, job.identity(loaded))
     worst = {name: difference(getattr(found, name), getattr(again, name)) for name in found.quantities()}
     for name, value in worst.items():
         print(f"{name}: {'equal' if value == 0 else f'differs by {value:.2g} of its largest value'}")
@@ -45,7 +47,10 @@ def reproduce(
 
 
 def difference(old: Any, new: Any) -> float:
-    """Return the largest difference of two arrays, relative to the largest finite value; infinity where shapes differ."""
+    """Return the largest difference of two arrays, relative to the largest finite value.
+
+    Infinity where shapes differ, or one is finite and the other is not; equal infinities and NaNs do not differ.
+    """
     import numpy as np
 
     if new is None or old.shape != new.shape:
@@ -57,40 +62,60 @@ def difference(old: Any, new: Any) -> float:
         return 0.0
     if not np.isfinite(old[~same]).all() or not np.isfinite(new[~same]).all():
         return float("inf")
-    return float(np.abs(old[~same] - new[~same]).max() / np.abs(old[np.isfinite(old)]).max())
+    scale = max(np.abs(array[np.isfinite(array)]).max() for array in (old, new))
+    return float(np.abs(old[~same] - new[~same]).max() / scale)
 
 
-def _again(found: Result, path: Path, trust: bool) -> Result:
+def described(origin: dict[str, Any], path: Path) -> Job:
+    """Make the work that an origin describes, by the plan that it was done by.
+
+    Raises
+    ------
+    ValueError
+        If the origin is not that of a command, or not whole.
+    """
     from landscape.cli._axes import Axes
+    from landscape.cli._measure import Job
     from landscape.cli._output import Output
-    from landscape.cli._probe import measured
     from landscape.cli._source import Source
-    from landscape.discovery import names, registered
+    from landscape.discovery import names
     from landscape.engine.plan import Plan
+
+    try:
+        if origin.get("command") not in names("landscape.probes"):
+            raise ValueError(f"{path}: expected a result that a command wrote, got one that does not say its command.")
+        files = [origin["checkpoint"], *origin["others"]]
+        axes = origin["axes"] and Axes(
+            directions=origin["axes"]["directions"],
+            trajectory=[Path(p) for p in origin["axes"]["trajectory"] or ()] or None,
+        )
+        return Job(
+            origin["command"],
+            tuple(Path(file["path"]) for file in files[: origin["checkpoints"]]),
+            Source(**origin["source"] | {"strategy": Plan(**origin["plan"]).spec()}),
+            axes,
+            Output(plot="none"),
+            {name: tuple(value) if isinstance(value, list) else value for name, value in origin["knobs"].items()},
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: expected a whole origin, got a damaged one ({error!r}).") from error
+
+
+def _vet(origin: dict[str, Any], path: Path, trust: bool) -> None:
+    """Refuse code that only the result asks for, and files that have changed since."""
+    from landscape.discovery import registered
     from landscape.weights import sha256
 
-    origin = found.origin
-    if origin.get("command") not in names("landscape.probes"):
-        raise ValueError(f"{path}: expected a result that a command wrote, got one that does not say its command.")
     source = origin["source"]
     code = [source[name] for name in ("model", "data", "loss") if source[name] and not registered(source[name])]
     if (code or source["trust"]) and not trust:
         raise ValueError(
-            f"{path}: expected registered names, got a result that would run code of its own ({', '.join(code) or 'trusted files'}): "
-            "pass --trust, if you know where it comes from."
+            f"{path}: expected registered names, got a result that would run code of its own "
+            f"({', '.join(code) or 'trusted files'}): pass --trust, if you know where it comes from."
         )
-    files = [origin["checkpoint"], *origin["others"]]
-    for file in files:
-        if not Path(file["path"]).is_file():
-            raise FileNotFoundError(f"{file['path']}: expected the checkpoint of {path}, got no such file.")
-        if sha256(file["path"]) != file["sha256"]:
-            raise ValueError(f"{file['path']}: expected the checkpoint of {path}, got a file that has changed since.")
-    axes = origin["axes"] and Axes(
-        directions=origin["axes"]["directions"], trajectory=[Path(p) for p in origin["axes"]["trajectory"] or ()] or None
-    )
-    knobs = {name: tuple(value) if isinstance(value, list) else value for name, value in origin["knobs"].items()}
-    source |= {"strategy": Plan(**origin["plan"]).spec()}
-    with tempfile.TemporaryDirectory() as folder:
-        output = Output(output=Path(folder) / "again.h5", plot="none")
-        paths = tuple(Path(file["path"]) for file in files[: origin["checkpoints"]])
-        return measured(origin["command"], paths, Source(**source), axes, output, knobs)[0]
+    files = {file["path"]: file["sha256"] for file in (origin["checkpoint"], *origin["others"])}
+    for file, digest in (files | origin["code"]).items():
+        if not Path(file).is_file():
+            raise FileNotFoundError(f"{file}: expected a file that {path} was made from, got no such file.")
+        if sha256(file) != digest:
+            raise ValueError(f"{file}: expected the file that {path} was made from, got one that has changed since.")

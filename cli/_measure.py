@@ -1,0 +1,118 @@
+"""What every command of a probe does: measure once, write, draw; go on after an interruption."""
+
+from __future__ import annotations
+
+import math
+import platform
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landscape.cli._axes import Axes
+from landscape.cli._output import Output, Store
+from landscape.cli._source import Loaded, Source
+from landscape.discovery import member
+
+if TYPE_CHECKING:
+    from landscape.result import Result
+
+AXES = {"line": 1, "surface": 2}  # directions of the probes that take directions
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A result, and where it lies; `fresh` says whether it was measured now."""
+
+    result: Result
+    path: Path
+    figures: list[Path]
+    fresh: bool
+
+    def __str__(self) -> str:
+        from landscape.plots.export import table
+
+        lines = [table(self.result)]
+        if not self.fresh:
+            lines += [f"{self.path} was there already, with this very origin: drawn again, not measured again."]
+        return "\n".join([*lines, f"data:    {self.path}", *(f"figure:  {figure}" for figure in self.figures)])
+
+
+@dataclass(frozen=True)
+class Job:
+    """A probe on checkpoints, as options describe it; `axes` is None for a probe without directions."""
+
+    probe: str
+    checkpoints: tuple[Path, ...]
+    source: Source
+    axes: Axes | None
+    output: Output
+    knobs: dict[str, Any]
+
+    def run(self) -> Measured | None:
+        """Measure, write and draw; a result that is already there is drawn again. None for a dry run.
+
+        Raises
+        ------
+        ValueError
+            If an option does not fit, or something else is where the result goes.
+        OSError
+            If a file is missing or cannot be written.
+        """
+        path = self.output.path(self.checkpoints[0], self.probe)
+        self.output.formats()  # a wrong format is no reason to compute first
+        if self.axes is not None:
+            self.axes.check()
+        loaded = self.source.load(self.checkpoints[0])
+        identity = self.identity(loaded)
+        found = self.output.finished(path, identity)
+        if self.output.dry_run:
+            print(f"{path} is there already, with this very origin." if found else self.cost(loaded))
+            return None
+        store = Store(path, identity, force=self.output.force)
+        result = found or self.measure(loaded, identity, store)
+        if not found:
+            result.save(path)
+        store.remove()
+        return Measured(result, path, self.output.draw(result, path), fresh=not found)
+
+    def measure(self, loaded: Loaded, identity: dict, store: Store | None = None) -> Result:
+        """Run the probe, and let its result say where it comes from."""
+        from landscape.train.observers.progress import meter
+
+        given = dict(self.knobs)
+        if self.axes is not None:
+            given["directions"] = self.axes.frame(loaded, self.checkpoints[1:], AXES[self.probe], self.knobs)
+        with meter(f"{self.probe} of {self.checkpoints[0].name}") as shown:
+            result = member("landscape.probes", self.probe)(loaded.objective, store=store, progress=shown, **given)
+        return replace(result, origin=result.origin | identity)
+
+    def identity(self, loaded: Loaded) -> dict:
+        """Say what the work is: all that decides the numbers, and that `reproduce` needs to do it again."""
+        from landscape.weights import sha256
+
+        others = [*self.checkpoints[1:], *(self.axes.files() if self.axes else ())]
+        return loaded.record() | {
+            "command": self.probe,
+            "others": [{"path": str(path.resolve()), "sha256": sha256(path)} for path in others],
+            "checkpoints": len(self.checkpoints),
+            "axes": self.axes and self.axes.record(),
+            "knobs": {name: list(value) if isinstance(value, tuple) else value for name, value in self.knobs.items()},
+            "versions": {name: version(name) for name in ("landscape", "torch", "numpy")}
+            | {"python": platform.python_version()},
+        }
+
+    def cost(self, loaded: Loaded) -> str:
+        """Say what the work costs, without doing it."""
+        objective, points = loaded.objective, self.knobs.get("points", 1)
+        grid = points if isinstance(points, tuple) else (points,) * AXES.get(self.probe, 1)
+        count = math.prod(grid) * self.knobs.get("draws", 1)
+        plan = objective.plan(count)
+        seconds = objective.seconds(plan) * count
+        splits = " + ".join(f"{name} {examples.size}" for name, examples in objective.examples.items())
+        time = f"{seconds:.0f} s" if seconds >= 1 else f"{math.ceil(seconds * 1000)} ms"
+        return (
+            f"{self.probe}: {count} points, each {splits} examples; {objective!r}\n"
+            f"plan:    {plan}\n"
+            f"time:    about {time}"
+        )
