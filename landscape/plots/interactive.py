@@ -17,6 +17,7 @@ from landscape.result import Result, replaced
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+EYE = {"x": 1.5, "y": 1.5, "z": 1.1}  # far enough for the axis titles to stay in view
 MAPS = {"loss": "Viridis", "accuracy": "Cividis"}
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -86,7 +87,10 @@ def write_html(figures: Figure | Sequence[Figure], path: str | os.PathLike) -> N
         raise ValueError(f"{path}: expected a name ending in .html, got {Path(path).suffix!r}: rename the output.")
     many: list[Any] = list(figures) if isinstance(figures, (list, tuple)) else [figures]
     divs = [
-        figure.to_html(full_html=False, include_plotlyjs=index == 0, div_id=f"landscape-{index}", default_height="95vh")
+        figure.to_html(
+            full_html=False, include_plotlyjs=index == 0, div_id=f"landscape-{index}", default_height="95vh",
+            config={"responsive": True, "displaylogo": False},
+        )
         for index, figure in enumerate(many)
     ]
     with replaced(path) as part:
@@ -210,7 +214,10 @@ def _layout(figure: Figure, shown: list[Any], groups: list[tuple[str, str]], sol
     metas = shown[0].declared()
     x, y = metas["a"]["meaning"], metas["b"]["meaning"] if solid else ""
     if solid:
-        figure.update_scenes(xaxis_title=x, yaxis_title=y, aspectmode="manual", aspectratio={"x": 1, "y": 1, "z": 0.7})
+        figure.update_scenes(
+            xaxis_title=x, yaxis_title=y, aspectmode="manual", aspectratio={"x": 1, "y": 1, "z": 0.7},
+            camera={"eye": EYE, "center": {"x": 0, "y": 0, "z": -0.1}},
+        )
     else:
         figure.update_xaxes(title=x)
     start = _axis(values, first[0], shown[0], log)
@@ -224,25 +231,25 @@ def _layout(figure: Figure, shown: list[Any], groups: list[tuple[str, str]], sol
         for choice in choices
     ]
     heights = [
-        {"label": name, "method": "relayout", "args": [{f"{axis}.type": kind for axis in values}]}
-        for name, kind in (("linear", "linear"), ("logarithmic", "log"))
+        {"label": name, "method": "relayout", "args": [{f"{a}.{k}": v for a in values for k, v in kind.items()}]}
+        for name, kind in (("linear", {"type": "linear", "dtick": None}), ("logarithmic", {"type": "log", "dtick": 1}))
     ]
-    common = {"type": "buttons", "direction": "right", "xanchor": "left", "yanchor": "top", "x": 0, "showactive": True}
+    common = {"type": "buttons", "direction": "right", "yanchor": "top", "y": 0 if solid else -0.14, "showactive": True}
     figure.update_layout(
         updatemenus=[
-            {**common, "y": 1.12, "buttons": pick},
-            {**common, "y": 1.04, "buttons": heights, "active": int(log)},
+            {**common, "x": 0, "xanchor": "left", "buttons": pick},
+            {**common, "x": 1, "xanchor": "right", "buttons": heights, "active": int(log)},
         ],
-        margin={"t": 120, "l": 60, "r": 20, "b": 50},
+        margin={"t": 70, "l": 20 if solid else 70, "r": 20, "b": 90 if solid else 130},
         template="plotly_white",
     )
 
 
-def _axis(values: list[str], quantity: str, result: Any, log: bool) -> dict[str, str]:
-    """Title and type of every value axis, as plotly's dotted paths."""
+def _axis(values: list[str], quantity: str, result: Any, log: bool) -> dict[str, Any]:
+    """Title, type and ticks of every value axis, as plotly's dotted paths."""
     title = f"{quantity} {field.unit(result, quantity)}".strip()
     return {
         f"{axis}.{key}": value
         for axis in values
-        for key, value in (("title.text", title), ("type", "log" if log else "linear"))
+        for key, value in (("title.text", title), ("type", "log" if log else "linear"), ("dtick", 1 if log else None))
     }
