@@ -136,11 +136,12 @@ def test_an_interactive_surface_has_its_axes_the_right_way_round(make_surface):
 def test_buttons_choose_split_quantity_and_scale(make_surface, make_line):
     figure = interactive([make_surface(), make_surface()])
     pick, heights = figure.layout.updatemenus
+    whole = {"type": "log", "dtick": 1}
     assert [b.label for b in pick.buttons] == ["train loss", "test loss", "train accuracy", "test accuracy"]
     assert [b.label for b in heights.buttons] == ["linear", "logarithmic"]
     shown = pick.buttons[3].args[0]["visible"]
     assert [t.name for t, on in zip(figure.data, shown, strict=True) if on] == ["test accuracy"] * 2
-    assert set(heights.buttons[1].args[0]) == {"scene.zaxis.type", "scene2.zaxis.type"}
+    assert heights.buttons[1].args[0] == {f"{scene}.zaxis.{k}": v for scene in ("scene", "scene2") for k, v in whole.items()}
     lines = interactive(make_line())
     assert [b.label for b in lines.layout.updatemenus[0].buttons] == ["loss", "accuracy"]
     assert lines.layout.yaxis.type == "log"
