@@ -12,6 +12,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,28 +111,38 @@ def _file(path: Path) -> Any:
     path = path.expanduser().resolve()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a Python file, got no such file.")
-    name = f"landscape_user_{path.stem}_{abs(hash(str(path))):x}"
+    name = f"landscape_user_{path.stem}_{abs(hash((str(path), path.stat().st_mtime_ns))):x}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.parent))  # a user's file may import its neighbours
     try:
-        spec.loader.exec_module(module)
+        with _importable(path.parent):  # a user's file may import its neighbours
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
-    finally:
-        sys.path.remove(str(path.parent))
     return module
 
 
 def _module(name: str, spec: str) -> Any:
     try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
+        with _importable(Path.cwd()):  # as with python -m, which an installed command is not
+            return importlib.import_module(name)
+    except (ModuleNotFoundError, ValueError) as error:
         raise ValueError(f"{spec}: expected an importable module {name!r}, got {error}.") from error
+
+
+@contextmanager
+def _importable(folder: Path):
+    """Let a folder be imported from, for a while."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        if str(folder) in sys.path:
+            sys.path.remove(str(folder))
 
 
 def arguments(pairs: Iterable[str]) -> dict[str, Any]:
@@ -154,6 +165,6 @@ def arguments(pairs: Iterable[str]) -> dict[str, Any]:
             raise ValueError(f"Expected key=value, got {pair!r}.")
         try:
             found[name.replace("-", "_")] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             found[name.replace("-", "_")] = value
     return found

@@ -7,12 +7,15 @@ import os
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from landscape.result import replaced
+
+DAMAGE = (ValueError, TypeError, AttributeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # as NumPy has it
 
 
 class Parts:
@@ -35,21 +38,20 @@ class Parts:
     ValueError
         If the folder holds parts of another identity.
     OSError
-        If the folder cannot be written.
+        If the folder cannot be written, or its manifest is damaged.
     """
 
     def __init__(self, path: str | os.PathLike, identity: dict, plan: Callable[[], dict]) -> None:
         self.folder = Path(f"{path}.parts")
         manifest = self.folder / "manifest.json"
-        identity = json.loads(json.dumps(identity, sort_keys=True))
         if manifest.is_file():
-            found = json.loads(manifest.read_text())
-            if found["identity"] != identity:
+            there, self.plan = self._manifest(manifest)
+            difference = _difference(there, json.loads(json.dumps(identity)))
+            if difference:
                 raise ValueError(
                     f"{self.folder}: expected parts of this very run, got parts of another one "
-                    f"({_difference(found['identity'], identity)}): finish it, remove the folder, or pass --force."
+                    f"({difference}): finish it, remove the folder, or pass --force."
                 )
-            self.plan = found["plan"]
         else:
             self.plan = json.loads(json.dumps(plan()))
             with replaced(manifest) as part:
@@ -70,19 +72,29 @@ class Parts:
     def read(self, index: int) -> dict[str, np.ndarray]:
         """Return the arrays of one finished chunk."""
         try:
-            with np.load(self._file(index), allow_pickle=False) as archive:
+            with open(self._file(index), "rb") as file, np.load(file, allow_pickle=False) as archive:
                 return dict(archive)
-        except (ValueError, zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             raise OSError(f"{self._file(index)}: expected a part file, got a damaged one: remove it.") from error
 
     def remove(self) -> None:
         """Delete the folder, once the result stands."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _manifest(self, path: Path) -> tuple[dict, dict]:
+        try:
+            found = json.loads(path.read_text())
+            return found["identity"], found["plan"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise OSError(f"{path}: expected a manifest of parts, got a damaged one: remove the folder.") from error
+
     def _file(self, index: int) -> Path:
         return self.folder / f"part-{index:06d}.npz"
 
 
 def _difference(there: dict, here: dict) -> str:
-    keys = sorted(k for k in there.keys() | here.keys() if there.get(k) != here.get(k))
+    """Name up to three keys whose values differ, compared as they are written: NaN equals NaN."""
+    text = {key: (json.dumps(there.get(key), sort_keys=True), json.dumps(here.get(key), sort_keys=True))
+            for key in there.keys() | here.keys()}
+    keys = sorted(key for key, (one, other) in text.items() if one != other)
     return ", ".join(f"{k}: {there.get(k)!r} there, {here.get(k)!r} here" for k in keys[:3])

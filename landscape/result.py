@@ -135,14 +135,22 @@ class Result:
         OSError
             If the file cannot be written; a file already at `path` is then left as it was.
         """
-        with replaced(path) as part, h5py.File(part, "w") as file:
-            file.attrs["kind"] = type(self).__name__
-            file.attrs["format"] = FORMAT
-            file.attrs["origin"] = json.dumps(self.origin, sort_keys=True)
-            metas = self.quantities()
-            for name, meta in metas.items():
-                _write(file, meta["name"] or name, getattr(self, name), meta)
-            _label_axes(file, {meta["name"] or name: meta for name, meta in metas.items()})
+        origin = json.dumps(self.origin, sort_keys=True)
+        with replaced(path) as part:
+            try:
+                with h5py.File(part, "w") as file:
+                    self._fill(file, origin)
+            except RuntimeError as error:  # h5py's way to say that the disk filled up while it closed the file
+                raise OSError(str(error)) from error
+
+    def _fill(self, file: h5py.File, origin: str) -> None:
+        file.attrs["kind"] = type(self).__name__
+        file.attrs["format"] = FORMAT
+        file.attrs["origin"] = origin
+        metas = self.quantities()
+        for name, meta in metas.items():
+            _write(file, meta["name"] or name, getattr(self, name), meta)
+        _label_axes(file, {meta["name"] or name: meta for name, meta in metas.items()})
 
     def to_xarray(self) -> Any:
         """Return the result as a labelled ``xarray.Dataset`` (needs the extra ``xarray``)."""
@@ -153,7 +161,7 @@ class Result:
                 "Expected xarray to be installed, got no such module: pip install 'landscape[xarray]'."
             ) from error
         arrays = {
-            meta["name"] or name: (meta["dims"], getattr(self, name), {"long_name": meta["meaning"], "units": meta["unit"]})
+            meta["name"] or name: (meta["dims"], getattr(self, name), _described(meta))
             for name, meta in self.quantities().items()
         }
         return xarray.Dataset(arrays, attrs={"kind": type(self).__name__, "origin": json.dumps(self.origin)})
@@ -173,23 +181,32 @@ def load(path: str | os.PathLike) -> Result:
         If it holds no result of a known kind and format, or is not safe to read.
     """
     with opened(path) as file:
-        kind, version = file.attrs.get("kind"), file.attrs.get("format")
+        kind, version = str(file.attrs.get("kind")), file.attrs.get("format")
         cls = _known(kind)
         if cls is None:
             raise ValueError(f"{path}: expected a result of landscape, got an HDF5 file of kind {kind!r}.")
-        if version is None or int(version) > FORMAT:
+        if not isinstance(version, np.integer) or version > FORMAT:
             raise ValueError(f"{path}: expected format {FORMAT} or older, got {version}: update landscape.")
         arrays = {
             name: read_array(file, meta["name"] or name)
             for name, meta in cls.declared().items()
-            if not (meta["optional"] and (meta["name"] or name) not in file)
+            if not (meta["optional"] and _link(file, meta["name"] or name) is None)
         }
-        return cls(**arrays, origin=json.loads(file.attrs.get("origin", "{}")))
+        try:
+            return cls(**arrays, origin=json.loads(str(file.attrs.get("origin", "{}"))))
+        except ValueError as error:
+            raise ValueError(f"{path}: expected a whole {kind}, got a damaged one ({error})") from error
 
 
 @contextmanager
 def opened(path: str | os.PathLike):
-    """Open an HDF5 file for reading, with an error that names it."""
+    """Open an HDF5 file for reading, with errors that name it.
+
+    Raises
+    ------
+    OSError
+        If the file does not exist, is no HDF5 file, or is damaged where it is read.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: expected an HDF5 file, got no such file.")
     try:
@@ -197,7 +214,10 @@ def opened(path: str | os.PathLike):
     except OSError as error:
         raise OSError(f"{path}: expected an HDF5 file, got one that cannot be opened ({error}).") from error
     with file:
-        yield file
+        try:
+            yield file
+        except (OSError, RuntimeError, KeyError) as error:  # what h5py raises at damaged bytes
+            raise OSError(f"{path}: expected a readable HDF5 file, got a damaged one ({error}).") from error
 
 
 def read_array(file: h5py.File, name: str) -> np.ndarray:
@@ -208,24 +228,31 @@ def read_array(file: h5py.File, name: str) -> np.ndarray:
     ValueError
         If the dataset is absent, a link out of the file, stored elsewhere, or claims more than it holds.
     """
-    where = f"{file.filename}: `{name}`"
-    if name not in file:
+    where, link = f"{file.filename}: `{name}`", _link(file, name)
+    if link is None:
         raise ValueError(f"{where}: expected a dataset of this name, got none: the file is incomplete.")
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+    if not isinstance(link, h5py.HardLink):
         raise ValueError(f"{where}: expected data inside the file, got a link.")
     dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise ValueError(f"{where}: expected data inside the file, got a group or outside storage.")
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual or dataset.shape is None:
+        raise ValueError(f"{where}: expected data inside the file, got a group, nothing, or outside storage.")
     if dataset.nbytes > LARGEST or dataset.nbytes > DEFLATE * dataset.id.get_storage_size():
         raise ValueError(
             f"{where}: expected no more than is stored, got a claim of {dataset.nbytes} bytes "
             f"for {dataset.id.get_storage_size()} stored ones."
         )
     if h5py.check_string_dtype(dataset.dtype):
-        return dataset.asstr()[()].astype(str)
-    if dataset.dtype.hasobject:
+        return np.array(dataset.asstr()[()], dtype=str)
+    if dataset.dtype.kind not in "biufc":
         raise ValueError(f"{where}: expected numbers or text, got {dataset.dtype}.")
     return dataset[()]
+
+
+def _link(file: h5py.File, name: str) -> Any:
+    """Return the link of a name, or None, without following it: that might open another file."""
+    if "/" in name:
+        raise ValueError(f"{file.filename}: expected the name of a dataset at the top, got {name!r}.")
+    return file.get(name, getlink=True)
 
 
 @contextmanager
@@ -266,9 +293,12 @@ def _known(kind: Any) -> type[Result] | None:
 
 def _write(file: h5py.File, name: str, array: np.ndarray, meta: Any) -> None:
     text = array.dtype.kind == "U"
-    dataset = file.create_dataset(name, data=array.astype(object) if text else array, dtype=h5py.string_dtype() if text else None)
-    dataset.attrs["long_name"] = meta["meaning"]
-    dataset.attrs["units"] = meta["unit"]
+    data, kind = (array.astype(object), h5py.string_dtype()) if text else (array, None)
+    file.create_dataset(name, data=data, dtype=kind).attrs.update(_described(meta))
+
+
+def _described(meta: Any) -> dict[str, str]:
+    return {"long_name": meta["meaning"], "units": meta["unit"]}
 
 
 def _label_axes(file: h5py.File, metas: dict[str, Any]) -> None:
