@@ -137,6 +137,7 @@ def scores(function: Callable, outputs: Any, targets: Tensor) -> Scores:
     outputs : Tensor, or an object with ``.logits``
         Half-precision numbers are widened to float32 first.
     targets : Tensor of shape (B, ...)
+        Class indices, tokens, or numbers, as the loss takes them.
 
     Raises
     ------

@@ -199,6 +199,7 @@ class Objective:
         Parameters
         ----------
         theta : Tensor of shape (..., D)
+            Points.
         plan : Plan, optional
             How to evaluate; by default chosen for this number of points.
 

@@ -60,7 +60,9 @@ def test_a_users_file(tmp_path):
     assert found() == 3
     assert resolve(f"{path}:build", "landscape.models") is found
     assert sys.path == before
-    with pytest.raises(ValueError, match=r"nets.py:biuld: expected a function named 'biuld', got none \(did you mean 'build'"):
+    with pytest.raises(
+        ValueError, match=r"nets.py:biuld: expected a function named 'biuld', got none \(did you mean 'build'"
+    ):
         resolve(f"{path}:biuld", "landscape.models")
     with pytest.raises(FileNotFoundError, match=r"none.py: expected a Python file, got no such file"):
         resolve(f"{tmp_path / 'none.py'}:build", "landscape.models")
@@ -107,9 +109,19 @@ def test_registered_names_run_no_foreign_code():
 
 
 def test_arguments_are_literals_or_text():
-    found = arguments(["width=32", "norm=batch", "bias=False", "shape=(3, 8)", "batch-size=2", "path=a=b", "empty=", "odd={[]: 1}"])
-    assert found == {"width": 32, "norm": "batch", "bias": False, "shape": (3, 8), "batch_size": 2, "path": "a=b",
-                     "empty": "", "odd": "{[]: 1}"}
+    found = arguments(
+        ["width=32", "norm=batch", "bias=False", "shape=(3, 8)", "batch-size=2", "path=a=b", "empty=", "odd={[]: 1}"]
+    )
+    assert found == {
+        "width": 32,
+        "norm": "batch",
+        "bias": False,
+        "shape": (3, 8),
+        "batch_size": 2,
+        "path": "a=b",
+        "empty": "",
+        "odd": "{[]: 1}",
+    }
     for wrong in ("width", "=3"):
         with pytest.raises(ValueError, match=f"Expected key=value, got '{wrong}'"):
             arguments([wrong])

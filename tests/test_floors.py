@@ -68,7 +68,11 @@ def test_no_circles():
 
 
 def allowed(library, name):
-    rooms = {"h5py": ("landscape.result", "landscape.importing"), "matplotlib": ("landscape.plots",), "plotly": ("landscape.plots",)}
+    rooms = {
+        "h5py": ("landscape.result", "landscape.importing"),
+        "matplotlib": ("landscape.plots",),
+        "plotly": ("landscape.plots",),
+    }
     return any(name == r or name.startswith(f"{r}.") for r in rooms[library])
 
 
@@ -84,7 +88,9 @@ def test_drawing_knows_no_torch():
 
 
 def test_looking_at_the_package_imports_nothing_heavy():
-    code = "import sys, landscape; from landscape import discovery; discovery.names('landscape.models'); " \
-           "print([m for m in ('torch', 'matplotlib', 'h5py', 'plotly', 'scipy') if m in sys.modules])"
+    code = (
+        "import sys, landscape; from landscape import discovery; discovery.names('landscape.models'); "
+        "print([m for m in ('torch', 'matplotlib', 'h5py', 'plotly', 'scipy') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

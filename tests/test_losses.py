@@ -86,8 +86,11 @@ def test_a_dict_keeps_its_terms_and_sums_them():
 
 def test_terms_of_tokens_and_of_examples_share_one_weight():
     weight, other = torch.tensor([2.0, 3.0]), torch.tensor([4.0, 0.0])
-    pieces = {"tokens": Weighted(torch.tensor([2.0, 6.0]), weight), "plain": torch.tensor([0.5, 1.0]),
-              "half": Weighted(torch.tensor([8.0, 0.0]), other)}
+    pieces = {
+        "tokens": Weighted(torch.tensor([2.0, 6.0]), weight),
+        "plain": torch.tensor([0.5, 1.0]),
+        "half": Weighted(torch.tensor([8.0, 0.0]), other),
+    }
     found = scores(lambda *_: pieces, torch.randn(2, 4), torch.zeros(2))
     assert torch.equal(found.weight, weight)
     assert found.terms.tolist() == [[2.0, 6.0], [1.0, 3.0], [4.0, 0.0]]
@@ -124,5 +127,7 @@ def test_names(tmp_path):
     assert losses.name(losses.mse) == losses.name("mse") == "mse"
     (tmp_path / "mine.py").write_text("def half(outputs, targets):\n    return (outputs - targets)** 2 / 2\n")
     assert losses.loss(f"{tmp_path / 'mine.py'}:half")(2.0, 1.0) == 0.5
-    with pytest.raises(ValueError, match=r"Expected a loss among .*got 'crossentropy' \(did you mean 'cross_entropy'\?\)"):
+    with pytest.raises(
+        ValueError, match=r"Expected a loss among .*got 'crossentropy' \(did you mean 'cross_entropy'\?\)"
+    ):
         losses.loss("crossentropy")

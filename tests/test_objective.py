@@ -91,8 +91,9 @@ class TestTheorems:
         f = exact(model, (tokens, targets))
         with torch.no_grad():
             expected = functional.cross_entropy(model(tokens).flatten(0, 1), targets.flatten())
-        torch.testing.assert_close(f.measure(f.theta, plan=Plan(examples=2)).loss[0].item(), expected.item(), rtol=1e-13,
-                                   atol=0)
+        torch.testing.assert_close(
+            f.measure(f.theta, plan=Plan(examples=2)).loss[0].item(), expected.item(), rtol=1e-13, atol=0
+        )
         kept = targets != -100
         right = (model(tokens).argmax(-1) == targets)[kept].double().mean()
         assert f.measure(f.theta).accuracy[0] == pytest.approx(float(right), rel=1e-13)
@@ -156,7 +157,9 @@ class TestTheorems:
 
 class TestLeavesAlone:
     def test_the_users_model_data_and_random_state(self):
-        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.5), nn.Flatten(), nn.Linear(8, 3)).train()
+        model = nn.Sequential(
+            nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.5), nn.Flatten(), nn.Linear(8, 3)
+        ).train()
         model[0].weight.requires_grad_(False)
         calls = []
         model[4].register_forward_hook(lambda *_: calls.append(1))
@@ -314,15 +317,20 @@ class TestRefuses:
 
     def test_inputs_of_another_size(self):
         model = nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
-        with pytest.raises(ValueError, match=r"Expected inputs that Sequential takes, got inputs of shape \(2, 3, 5, 5\)"):
+        with pytest.raises(
+            ValueError, match=r"Expected inputs that Sequential takes, got inputs of shape \(2, 3, 5, 5\)"
+        ):
             exact(model, (torch.randn(9, 3, 5, 5), torch.zeros(9, dtype=torch.long)))
 
     @pytest.mark.parametrize(("label", "where"), [(4, 30), (-1, 5), (-100, 0)])
     def test_labels_out_of_range(self, label, where):
         x, y = classified()
         y[where] = label
-        with pytest.raises(ValueError, match=rf"labels from 0 to 3 \(the network has 4 outputs\), got {label} at example "
-                                             rf"{where} of train"):
+        with pytest.raises(
+            ValueError,
+            match=rf"labels from 0 to 3 \(the network has 4 outputs\), got {label} at example "
+            rf"{where} of train",
+        ):
             exact(net(), (x, y))
         with pytest.raises(ValueError, match=rf"got {label} at example {where} of test"):
             exact(net(), {"train": classified(), "test": (x, y)})
@@ -339,10 +347,14 @@ class TestRefuses:
             exact(net(), classified(), nn.CrossEntropyLoss())
         with pytest.raises(ValueError, match=r"Expected targets of the outputs' shape \(2, 4\)"):
             exact(net(), classified(), "mse")
-        with pytest.raises(ValueError, match=r"outputs and targets that cross_entropy takes, got outputs of shape \(2, 4\)"):
+        with pytest.raises(
+            ValueError, match=r"outputs and targets that cross_entropy takes, got outputs of shape \(2, 4\)"
+        ):
             exact(net(), (torch.randn(9, 6), torch.zeros(9, 3, dtype=torch.long)))
 
-    @pytest.mark.parametrize("data", [(torch.zeros(0, 6), torch.zeros(0)), [], {}, DataLoader(TensorDataset(*classified(0)))])
+    @pytest.mark.parametrize(
+        "data", [(torch.zeros(0, 6), torch.zeros(0)), [], {}, DataLoader(TensorDataset(*classified(0)))]
+    )
     def test_empty_data(self, data):
         with pytest.raises(ValueError, match="at least one (example|split), got"):
             exact(net(), data)
@@ -391,16 +403,24 @@ class TestOtherNetworks:
 
         model = Language()
         batches = [
-            {"input_ids": torch.randint(7, (4, t)), "attention_mask": torch.ones(4, t), "labels": torch.randint(3, (4,))}
+            {
+                "input_ids": torch.randint(7, (4, t)),
+                "attention_mask": torch.ones(4, t),
+                "labels": torch.randint(3, (4,)),
+            }
             for t in (6, 3, 3, 5)
         ]
         f = exact(model, batches)
         double = copy.deepcopy(model).double()
         with torch.no_grad():
-            each = torch.cat([
-                functional.cross_entropy(double(b["input_ids"], b["attention_mask"]).logits, b["labels"], reduction="none")
-                for b in batches
-            ])
+            each = torch.cat(
+                [
+                    functional.cross_entropy(
+                        double(b["input_ids"], b["attention_mask"]).logits, b["labels"], reduction="none"
+                    )
+                    for b in batches
+                ]
+            )
         points = f.theta.expand(3, -1)
         for plan in (Plan(examples=3), Plan("vmap", 2, 3)):
             np.testing.assert_allclose(f.measure(points, plan=plan).loss[0], [float(each.mean())] * 3, rtol=1e-13)
@@ -417,8 +437,13 @@ class TestOtherNetworks:
                 return self.a(x) + self.b(z)
 
         x, z, y = torch.randn(9, 3), torch.randn(9, 2), torch.randint(4, (9,))
-        forms = [(x, z, y), ((x, z), y), [((x, z), y)], DataLoader(TensorDataset(x, z, y), batch_size=9),
-                 [[[x[:5], z[:5]], y[:5]], [[x[5:], z[5:]], y[5:]]]]
+        forms = [
+            (x, z, y),
+            ((x, z), y),
+            [((x, z), y)],
+            DataLoader(TensorDataset(x, z, y), batch_size=9),
+            [[[x[:5], z[:5]], y[:5]], [[x[5:], z[5:]], y[5:]]],
+        ]
         model = Sum()
         values = [float(exact(model, form).value(exact(model, form).theta)) for form in forms]
         assert values == [values[0]] * 5
@@ -430,8 +455,9 @@ class TestOtherNetworks:
         model = nn.Sequential(nn.Flatten(), nn.Linear(48, 3)).double()
         mean, std = (torch.tensor(v).double().view(3, 1, 1) for v in ((0.4, 0.5, 0.6), (0.2, 0.3, 0.4)))
         with torch.no_grad():
-            expected = functional.cross_entropy(model((torch.from_numpy(images).double() / 255 - mean) / std),
-                                                torch.from_numpy(labels))
+            expected = functional.cross_entropy(
+                model((torch.from_numpy(images).double() / 255 - mean) / std), torch.from_numpy(labels)
+            )
         f = exact(model, data.split("train"))
         torch.testing.assert_close(f.value(f.theta), expected, rtol=1e-6, atol=0)
         assert f.classes == ("a", "b", "c")

@@ -34,7 +34,9 @@ def test_a_resumed_run_finds_its_parts_and_its_plan(tmp_path):
 
 def test_parts_of_other_work_are_not_mixed_in(tmp_path):
     Parts(tmp_path / "r.h5", IDENTITY, dict).write(0, {"loss": np.zeros(2)})
-    with pytest.raises(ValueError, match=r"parts of this very run.*\(extra: null there|\(extra: .*seed: 1 there, 2 here\)"):
+    with pytest.raises(
+        ValueError, match=r"parts of this very run.*\(extra: null there|\(extra: .*seed: 1 there, 2 here\)"
+    ):
         Parts(tmp_path / "r.h5", IDENTITY | {"seed": 2, "extra": [1]}, dict)
     assert Parts(tmp_path / "r.h5", IDENTITY, never).done() == {0}
 
@@ -70,7 +72,9 @@ def test_a_part_with_an_array_of_another_file_is_damaged(tmp_path):
 def test_a_damaged_manifest_is_an_error_that_names_it(tmp_path, content):
     Parts(tmp_path / "r.h5", IDENTITY, dict)
     (tmp_path / "r.h5.parts" / "manifest.json").write_text(content)
-    with pytest.raises(OSError, match=r"manifest.json: expected a manifest of parts, got a damaged one: remove the folder"):
+    with pytest.raises(
+        OSError, match=r"manifest.json: expected a manifest of parts, got a damaged one: remove the folder"
+    ):
         Parts(tmp_path / "r.h5", IDENTITY, dict)
 
 

@@ -50,7 +50,9 @@ FORMS = {
     "shuffling loader": lambda: DataLoader(TensorDataset(X, Y), batch_size=4, shuffle=True),
     "batches": lambda: list(zip(X.split(4), Y.split(4), strict=True)),
     "generator": lambda: ((x, y) for x, y in zip(X.split(3), Y.split(3), strict=True)),
-    "batches of mappings": lambda: [UserDict(x=x, label=y, extra=None) for x, y in zip(X.split(4), Y.split(4), strict=True)],
+    "batches of mappings": lambda: [
+        UserDict(x=x, label=y, extra=None) for x, y in zip(X.split(4), Y.split(4), strict=True)
+    ],
     "split": lambda: Split(X.numpy(), Y.numpy()),
     "examples": lambda: read((X, Y)),
 }
@@ -81,9 +83,13 @@ def test_fingerprints_differ_with_numbers_targets_formats_and_normalization():
 
 
 def test_batches_of_different_lengths_stay_apart_and_in_order():
-    batches = [(torch.ones(2, 5), torch.tensor([0, 1])), (torch.ones(3, 4), torch.tensor([2, 0, 1])),
-               (torch.zeros(1, 4), torch.tensor([1])), (torch.zeros(0, 9), torch.zeros(0, dtype=torch.long)),
-               (torch.ones(1, 5), torch.tensor([2]))]
+    batches = [
+        (torch.ones(2, 5), torch.tensor([0, 1])),
+        (torch.ones(3, 4), torch.tensor([2, 0, 1])),
+        (torch.zeros(1, 4), torch.tensor([1])),
+        (torch.zeros(0, 9), torch.zeros(0, dtype=torch.long)),
+        (torch.ones(1, 5), torch.tensor([2])),
+    ]
     found = read(batches)
     assert [tuple(x.shape) for x, _ in found.segments] == [(2, 5), (4, 4), (1, 5)]
     assert found.labels.tolist() == [0, 1, 2, 0, 1, 1, 2]
@@ -110,8 +116,11 @@ def test_labels_are_class_indices_only():
 
 def test_random_data_are_refused_unless_accepted():
     rng = np.random.default_rng(0)
-    noises = [lambda x, y: (x + torch.randn(3), y), lambda x, y: (x.numpy() + rng.normal(size=3), y),
-              lambda x, y: (x, float(rng.normal()))]
+    noises = [
+        lambda x, y: (x + torch.randn(3), y),
+        lambda x, y: (x.numpy() + rng.normal(size=3), y),
+        lambda x, y: (x, float(rng.normal())),
+    ]
     for noise in noises:
         with pytest.raises(ValueError, match=r"read the same twice.*stochastic=True"):
             read(Listed(noise))

@@ -28,9 +28,16 @@ LOSS = np.array([[1.0, np.nan, np.inf], [-0.0, 1e-300, 2.5]])
 
 
 def sample(**arrays):
-    known = {"split": ["train", "test"], "t": np.linspace(0, 1, 3), "loss": LOSS, "class_": ["Katze", "犬"],
-             "class_loss": np.arange(12.0).reshape(2, 2, 3), "vector": np.arange(4, dtype="f4"), "angle": 0.5,
-             "origin": {"command": "made", "seeds": [1, 2], "wide": "x" * 100_000}}
+    known = {
+        "split": ["train", "test"],
+        "t": np.linspace(0, 1, 3),
+        "loss": LOSS,
+        "class_": ["Katze", "犬"],
+        "class_loss": np.arange(12.0).reshape(2, 2, 3),
+        "vector": np.arange(4, dtype="f4"),
+        "angle": 0.5,
+        "origin": {"command": "made", "seeds": [1, 2], "wide": "x" * 100_000},
+    }
     return Sample(**{**known, **arrays})
 
 
@@ -155,7 +162,7 @@ except OSError as error:
     def test_replaced_cleans_up(self, tmp_path, error):
         path = tmp_path / "file"
         path.write_text("old")
-        with pytest.raises(error):
+        with pytest.raises(error):  # noqa: PT012
             with replaced(path) as part:
                 with open(part, "w") as file:
                     file.write("new")
@@ -245,7 +252,10 @@ class TestDistrust:
             (references, "expected numbers or text"),
             (replace_with("vector", np.zeros(4, [("a", "f4")])), "expected numbers or text"),
             (lambda file: file.__delitem__("loss"), "`loss`: expected a dataset of this name, got none"),
-            (replace_with("loss", np.zeros((2, 4))), "expected a whole Sample, got a damaged one .*length 3 on axis 't'"),
+            (
+                replace_with("loss", np.zeros((2, 4))),
+                "expected a whole Sample, got a damaged one .*length 3 on axis 't'",
+            ),
             (attribute("origin", "{not json"), "expected a whole Sample"),
             (attribute("kind", "Other"), "expected a result of landscape, got an HDF5 file of kind 'Other'"),
             (attribute("kind", [1, 2]), "expected a result of landscape"),

@@ -54,7 +54,8 @@ def statistics(network: Network, forward: Callable, batches: Iterable) -> dict[s
         Prepared by `apply` for "refit".
     forward : callable (inputs, take) -> dict of str to Tensor
         Runs the network on a batch and returns what ``take()`` then gives, with any axes of points in front.
-    batches : iterable of inputs
+    batches : iterable
+        Inputs of one batch after another.
 
     Returns
     -------

@@ -164,6 +164,7 @@ def choose(start: Plan, seconds: Callable[[Plan], float], work: Workload) -> Pla
     seconds : callable Plan -> float
         Measured seconds per point on the sample; infinity where a plan does not run or answers otherwise.
     work : Workload
+        What the plan is for.
 
     Notes
     -----

@@ -46,7 +46,9 @@ def trial(
     Parameters
     ----------
     network : Network
-    loss : callable (outputs, targets) -> per-example losses
+        Runs as the evaluation will run it.
+    loss : callable
+        (outputs, targets) -> per-example losses.
     splits : dict of str to Resident
         The examples are taken from the first; labels are checked in all.
     fixed : int, optional

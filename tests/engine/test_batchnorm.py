@@ -12,8 +12,15 @@ from landscape.objective import Objective
 
 def network():
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4, affine=False),
-        nn.Flatten(), nn.Linear(64, 6), nn.BatchNorm1d(6), nn.Linear(6, 3),
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3),
+        nn.BatchNorm2d(4, affine=False),
+        nn.Flatten(),
+        nn.Linear(64, 6),
+        nn.BatchNorm1d(6),
+        nn.Linear(6, 3),
     )
 
 
@@ -23,7 +30,11 @@ def data(count=21):
 
 def objective(batchnorm, batch_size=None, model=None, examples=None):
     return Objective(
-        model or network(), examples or data(), batchnorm=batchnorm, batch_size=batch_size, precision="float64",
+        model or network(),
+        examples or data(),
+        batchnorm=batchnorm,
+        batch_size=batch_size,
+        precision="float64",
         device="cpu",
     )
 
@@ -89,8 +100,12 @@ def test_batch_policy_weighs_a_short_last_batch_by_its_examples():
     model, (x, y) = network(), data(21)
     train = copy.deepcopy(model).double().train()
     with torch.no_grad():
-        each = torch.cat([functional.cross_entropy(train(b), t, reduction="none")
-                          for b, t in zip(x.split(8), y.split(8), strict=True)])
+        each = torch.cat(
+            [
+                functional.cross_entropy(train(b), t, reduction="none")
+                for b, t in zip(x.split(8), y.split(8), strict=True)
+            ]
+        )
     f = objective("batch", 8, model, (x, y))
     torch.testing.assert_close(f.value(f.theta), each.mean(), rtol=1e-12, atol=0)
 
@@ -115,8 +130,9 @@ def test_refit_statistics_come_from_the_first_split():
     f = Objective(model, {"train": train, "test": test}, batchnorm="refit", precision="float64", device="cpu")
     with torch.no_grad():
         expected = functional.cross_entropy(naive_refit(model, train[0], 128)(test[0]), test[1])
-    torch.testing.assert_close(torch.tensor(f.measure(f.theta).loss[1].item()).double(), expected.double(),
-                               rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        torch.tensor(f.measure(f.theta).loss[1].item()).double(), expected.double(), rtol=1e-6, atol=0
+    )
     assert f.restrict(0).measure(f.theta).loss[0] == pytest.approx(f.measure(f.theta).class_loss[0, 0], rel=1e-12)
 
 

@@ -24,8 +24,12 @@ SMALL = {
 CLASSES, EXAMPLES = 5, 23
 NETWORKS = discovery.discover("landscape.models")
 NORMED = ["resnet", "vgg", "wideresnet"]
-CASES = [(name, policy) for name in sorted(NETWORKS) for policy in ("frozen", "refit", "batch")
-         if policy == "frozen" or name in NORMED]
+CASES = [
+    (name, policy)
+    for name in sorted(NETWORKS)
+    for policy in ("frozen", "refit", "batch")
+    if policy == "frozen" or name in NORMED
+]
 PLANS = {
     "loop": Plan(examples=7),
     "one chunk": Plan(examples=64),

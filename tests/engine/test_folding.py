@@ -58,15 +58,24 @@ def test_what_is_shared_seen_or_on_another_axis_is_not_folded(model):
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
 def test_folding_equals_normalizing(affine, bias):
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, bias=bias), nn.BatchNorm2d(4, affine=affine), nn.ReLU(), nn.Flatten(),
-                          nn.Linear(16, 5, bias=bias), nn.BatchNorm1d(5, affine=affine), nn.Tanh(), nn.Linear(5, 3))
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3, bias=bias),
+        nn.BatchNorm2d(4, affine=affine),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16, 5, bias=bias),
+        nn.BatchNorm1d(5, affine=affine),
+        nn.Tanh(),
+        nn.Linear(5, 3),
+    )
     assert foldable(model) == [("0", "1"), ("4", "5")]
     f = objective(model)
     points = f.theta + 0.3 * torch.randn(4, f.dim, dtype=torch.float64)
     folded = torch.tensor(f.measure(points, plan=Plan(folded=True)).loss[0])
     torch.testing.assert_close(folded, f.value(points), rtol=1e-12, atol=0)
-    part = Objective(model, f.examples["train"], parameters=["1.*", "4.*"] if affine else "4.*", precision="float64",
-                     device="cpu")
+    part = Objective(
+        model, f.examples["train"], parameters=["1.*", "4.*"] if affine else "4.*", precision="float64", device="cpu"
+    )
     theta = part.theta + 0.1
     assert part.measure(theta, plan=Plan(folded=True)).loss[0] == pytest.approx(float(part.value(theta)), rel=1e-12)
 

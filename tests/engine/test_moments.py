@@ -53,8 +53,14 @@ def test_one_example_has_no_error_and_an_absent_class_no_mean():
 
 
 @pytest.mark.parametrize(
-    ("bad", "mean"), [([np.nan], np.nan), ([np.inf], np.inf), ([-np.inf], -np.inf), ([np.inf, -np.inf], np.nan),
-                      ([np.inf, np.nan], np.nan)]
+    ("bad", "mean"),
+    [
+        ([np.nan], np.nan),
+        ([np.inf], np.inf),
+        ([-np.inf], -np.inf),
+        ([np.inf, -np.inf], np.nan),
+        ([np.inf, np.nan], np.nan),
+    ],
 )
 def test_what_is_not_finite_stays_in_its_class(bad, mean):
     loss = [1.0, 2.0, 3.0, *bad]

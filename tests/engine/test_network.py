@@ -14,10 +14,22 @@ def network(model, parameters="*"):
 
 
 def test_blocks_tile_the_vector_and_know_their_role():
-    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.LayerNorm(4), nn.Linear(3, 2), nn.PReLU(), nn.Embedding(5, 2))
+    model = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.LayerNorm(4), nn.Linear(3, 2), nn.PReLU(), nn.Embedding(5, 2)
+    )
     net = network(model)
-    assert [b.role for b in net.blocks] == ["weight", "bias", "norm", "norm", "norm", "norm", "weight", "bias", "bias",
-                                            "weight"]
+    assert [b.role for b in net.blocks] == [
+        "weight",
+        "bias",
+        "norm",
+        "norm",
+        "norm",
+        "norm",
+        "weight",
+        "bias",
+        "bias",
+        "weight",
+    ]
     starts = [b.slice.start for b in net.blocks]
     assert starts == [0, *[b.slice.stop for b in net.blocks[:-1]]]
     assert net.dim == net.blocks[-1].slice.stop == sum(p.numel() for p in model.parameters())
@@ -25,8 +37,13 @@ def test_blocks_tile_the_vector_and_know_their_role():
 
 @pytest.mark.parametrize(
     ("layer", "units"),
-    [(nn.Conv2d(4, 6, 3, groups=2), 6), (nn.ConvTranspose2d(4, 6, 3, groups=2), 6), (nn.ConvTranspose1d(4, 6, 3), 6),
-     (nn.Linear(4, 6), 6), (nn.Embedding(6, 4), 6)],
+    [
+        (nn.Conv2d(4, 6, 3, groups=2), 6),
+        (nn.ConvTranspose2d(4, 6, 3, groups=2), 6),
+        (nn.ConvTranspose1d(4, 6, 3), 6),
+        (nn.Linear(4, 6), 6),
+        (nn.Embedding(6, 4), 6),
+    ],
 )
 def test_filters_are_what_an_output_unit_sees(layer, units):
     block = network(layer).blocks[0]

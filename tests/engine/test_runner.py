@@ -36,8 +36,14 @@ def objective(model, **knobs):
     return Objective(model, data(), precision="float64", device="cpu", **knobs)
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(),
-                                   RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
 def test_lack_of_memory_halves_the_work_and_goes_on(error):
     torch.manual_seed(1)
     hungry, x = Hungry(10, error), data()
