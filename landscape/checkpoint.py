@@ -74,7 +74,7 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike) -> str:
     """
     described = {
         "landscape": FORMAT,
-        "state_dict": {name: tensor.detach().cpu() for name, tensor in checkpoint.state.items()},
+        "state_dict": {name: _alone(tensor) for name, tensor in checkpoint.state.items()},
         "model": _plain(checkpoint.model),
         "data": _plain(checkpoint.data),
         "loss": checkpoint.loss,
@@ -201,6 +201,13 @@ def _call(function: Callable, spec: Spec, offered: dict[str, Any]) -> Any:
     except TypeError as error:
         raise ValueError(f"{spec.name}: expected other arguments, got {error}.") from error
     return function(**arguments)
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    """Return a tensor on the CPU that stores its own elements and no others: views would be written with their base."""
+    tensor = tensor.detach().cpu()
+    whole = tensor.layout != torch.strided or tensor.untyped_storage().nbytes() == tensor.nbytes
+    return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _plain(spec: Spec | None) -> dict | None:

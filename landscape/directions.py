@@ -328,6 +328,8 @@ def _center(objective: Objective, center: Tensor | None) -> Tensor:
     center = torch.as_tensor(center).detach().to(objective.theta)
     if center.shape != (objective.dim,):
         raise ValueError(f"Expected a center of shape ({objective.dim},), got {tuple(center.shape)}.")
+    if not bool(torch.isfinite(center).all()):
+        raise ValueError("Expected finite weights, got NaN or infinite ones: the checkpoint is damaged, or diverged.")
     return center
 
 

@@ -75,9 +75,9 @@ class Frame:
         The same coordinates give the same bits, however many others come with them.
         """
         steps = torch.as_tensor(coordinates).to(self.vectors)
-        point = self.center.expand(*steps.shape[:-1], -1)
+        point = self.center.expand(*steps.shape[:-1], -1).clone()
         for axis, vector in enumerate(self.vectors):  # a matrix product would round by its size, and in TF32
-            point = point + steps[..., axis, None] * vector
+            point += steps[..., axis, None] * vector
         return point
 
     def project(self, names: Sequence[str], thetas: Iterable[Tensor]) -> Frame:

@@ -25,6 +25,7 @@ KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
 BOOKKEEPING = ("n_averaged",)  # counters of wrappers, not of networks
 OPTIONAL = ("num_batches_tracked", "_extra_state")  # ends of keys that may be absent on either side
+EXPANDED = 2**26  # bytes that all tensors together may claim beyond what is stored: some buffers are expanded views
 SHOWN = 6  # keys of a kind that an error lists
 
 _scalar = np._core.multiarray.scalar  # pyright: ignore
@@ -217,10 +218,12 @@ def _damaged(path: Path, error: Exception) -> str:
 
 
 def _checked(found: Any, path: Path) -> Any:
-    """Refuse tensors that claim more elements than their storage holds, before anything copies them."""
+    """Refuse tensors that claim far more elements than their storage holds, before anything copies them."""
+    beyond = 0
     for tensor in _tensors(found):
         stored = 0 if tensor.is_meta else tensor.untyped_storage().nbytes()
-        if tensor.numel() * tensor.element_size() > stored:
+        beyond += max(0, tensor.nbytes - stored)
+        if beyond > EXPANDED or tensor.is_meta:
             raise ValueError(
                 f"{path}: expected tensors that are stored, got one that claims {tensor.numel()} elements "
                 f"with {stored} bytes."

@@ -66,6 +66,15 @@ def test_parameters_that_require_gradients_are_written_as_numbers(tmp_path):
     assert not checkpoint.read(tmp_path / "net.pt").state["weight"].requires_grad
 
 
+def test_views_are_written_without_their_base(tmp_path):
+    base = torch.arange(100_000.0)
+    state = {"weight": base[:6].view(2, 3), "bias": base[:1].expand(2), "turned": base[:6].view(2, 3).T}
+    checkpoint.write(Checkpoint(state), tmp_path / "net.pt")
+    assert (tmp_path / "net.pt").stat().st_size < 10_000
+    found = checkpoint.read(tmp_path / "net.pt").state
+    assert all(torch.equal(found[name], state[name]) for name in state)
+
+
 def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "net.pt"
     checkpoint.write(FULL, path)

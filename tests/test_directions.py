@@ -205,6 +205,7 @@ def test_another_center_sets_the_scale(objective):
     [
         ({"normalization": "filters"}, "Expected a normalization among filter, layer, weight, model, none, got 'filt"),
         ({"include": ("biases",)}, "Expected include among bias, norm, got biases"),
+        ({"center": torch.full((63,), torch.nan)}, "Expected finite weights, got NaN or infinite ones"),
         ({"center": torch.zeros(3)}, r"Expected a center of shape \(\d+,\), got \(3,\)"),
     ],
 )

@@ -1,6 +1,8 @@
 """Sweeps: the same bits whole, in chunks, and after any interruption; nothing is measured twice."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -163,6 +165,57 @@ def test_a_full_disk_leaves_what_was_done(objective, thetas, tmp_path, monkeypat
     resumed, _ = sweep(objective, COUNT, points, store=opening(tmp_path / "out.h5"))
     assert points.asked == list(range(3, COUNT))
     assert equal(resumed, sweep(objective, COUNT, Counter(thetas))[0])
+
+
+KILLED = """
+import os, random, signal, sys, time
+import numpy as np, torch
+torch.set_num_threads(1)
+from landscape import sweep as sweeping
+from landscape.objective import Objective
+from landscape.parts import Parts
+
+sweeping.KEEP = 0.002
+torch.manual_seed(0)
+data = torch.randn(16, 3), torch.randint(0, 2, (16,))
+objective = Objective(torch.nn.Linear(3, 2), data, device="cpu", strategy="vmap,points=3,examples=16")
+thetas = torch.randn(200, objective.dim)
+objective.measure(thetas[:3])  # what torch sets up at the first use would take a child all its time
+
+def point(index):
+    time.sleep(0.0005)
+    return thetas[index]
+
+def run():
+    return sweeping.sweep(objective, 200, point, store=lambda plan: Parts(sys.argv[1], {}, plan))[0]
+
+times = random.Random(0)
+finished = 0
+for _ in range(30):
+    child = os.fork()
+    if child == 0:
+        run()
+        os._exit(0)
+    time.sleep(times.uniform(0.0, 0.07))
+    os.kill(child, signal.SIGKILL)
+    finished += os.waitpid(child, 0)[1] == 0
+    if os.path.exists(sys.argv[1] + ".parts/manifest.json"):
+        parts = Parts(sys.argv[1], {}, dict)
+        assert all(parts.read(part)["loss"].shape[0] == 1 for part in parts.done())
+done = len(Parts(sys.argv[1], {}, dict).done())
+resumed, whole = run(), sweeping.sweep(objective, 200, point)[0]
+assert all(np.array_equal(resumed[name], whole[name]) for name in whole)
+print(done, finished, flush=True)
+"""
+
+
+def test_killed_thirty_times_the_bits_are_the_same(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path / "out.h5"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    done, _ = map(int, ended.stdout.split())
+    assert done > 0
 
 
 # Giving points up

@@ -142,6 +142,13 @@ def test_tensors_that_claim_more_than_they_store_are_refused(tmp_path):
     refused(tmp_path / "meta", "claims 3 elements with 0 bytes")
 
 
+def test_small_expanded_buffers_are_read_but_not_many(tmp_path):
+    (tmp_path / "net.pt").write_bytes(saved({"w": torch.ones(3), "position": torch.arange(5).expand(4, 5)}))
+    assert weights.read(tmp_path / "net.pt")["position"].shape == (4, 5)
+    (tmp_path / "net.pt").write_bytes(saved({f"w{i}": torch.zeros(1).expand(2**20) for i in range(20)}))
+    refused(tmp_path / "net.pt", "claims 1048576 elements with 4 bytes")
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_file_cut_at_any_length_is_refused(tmp_path, zipped):
     content = saved({"state_dict": network().state_dict(), "epoch": 3}, _use_new_zipfile_serialization=zipped)

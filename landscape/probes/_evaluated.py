@@ -31,7 +31,8 @@ def evaluated(
 
     def point(index: torch.Tensor) -> torch.Tensor:
         drawn, where = index // size, index % size
-        return torch.cat([frames(draw).point(steps[where[drawn == draw]]) for draw in drawn.unique().tolist()])
+        found = [frames(draw).point(steps[where[drawn == draw]]) for draw in drawn.unique().tolist()]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     arrays, plan = sweep(objective, draws * size, point, **sweeping)
     if sweeping.get("stop_above") is None:
