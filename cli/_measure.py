@@ -60,9 +60,7 @@ class Job:
             If a file is missing or cannot be written.
         """
         path = self.output.path(self.checkpoints[0], self.probe)
-        self.output.formats()  # a wrong format is no reason to compute first
-        if self.axes is not None:
-            self.axes.check()
+        self._check()
         loaded = self.source.load(self.checkpoints[0])
         identity = self.identity(loaded)
         found = self.output.finished(path, identity)
@@ -101,6 +99,15 @@ class Job:
             "versions": {name: version(name) for name in ("landscape", "torch", "numpy")}
             | {"python": platform.python_version()},
         }
+
+    def _check(self) -> None:
+        """Look for what is plainly wrong before anything is loaded."""
+        self.output.formats()
+        for checkpoint in self.checkpoints:
+            if not checkpoint.is_file():
+                raise FileNotFoundError(f"{checkpoint}: expected a checkpoint, got no such file.")
+        if self.axes is not None:
+            self.axes.check()
 
     def cost(self, loaded: Loaded) -> str:
         """Say what the work costs, without doing it."""

@@ -66,6 +66,8 @@ class Source:
         from landscape import checkpoint
 
         found = checkpoint.read(path, trust=self.trust, key=self.key)
+        if self.key and found.model:
+            raise ValueError(f"{path}: expected --key with a foreign checkpoint, got one of landscape: leave it out.")
         model = self._spec("model", found.model, path)
         data = self._spec("data", found.data, path, self.transform)
         loss = located(self.loss) if self.loss else found.loss
@@ -120,7 +122,7 @@ class Source:
             batchnorm=self.batchnorm, precision=self.precision, device=self.device, batch_size=self.batch_size,
             strategy=self.strategy,
         )
-        return Loaded(self, made, found, model)
+        return Loaded(self, made, found, model, data)
 
     def record(self) -> dict[str, Any]:
         """Return the options as plain JSON, with the paths among them absolute."""
@@ -156,12 +158,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Loaded:
-    """An objective, and the checkpoint and network it was made from."""
+    """An objective, and the checkpoint, network and data it was made from."""
 
     source: Source
     objective: Objective
     checkpoint: Checkpoint
     model: Any
+    data: Dataset
 
     def vectors(self, paths: Sequence[Path]) -> list[Tensor]:
         """Read other checkpoints of the same network as parameter vectors (D,)."""

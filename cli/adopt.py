@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from landscape.cli._output import ending, free
 from landscape.cli._source import Loaded, Source
+from landscape.cli.train import settled
 
 
 def adopt(
@@ -42,8 +43,14 @@ def adopt(
     found = evaluated(loaded)
     known = {"adopted": str(checkpoint.resolve()), "sha256": loaded.checkpoint.sha256}
     training = loaded.checkpoint.training | known | found
-    state = loaded.model.state_dict()
-    write(replace(loaded.checkpoint, state=state, module=None, training=training), path)
+    adopted = replace(
+        loaded.checkpoint,
+        state=loaded.model.state_dict(),
+        model=settled(loaded.checkpoint.model, loaded.data),
+        module=None,
+        training=training,
+    )
+    write(adopted, path)
     print("checkpoint: ", path)
 
 
