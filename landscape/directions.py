@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape import vectors as files
 from landscape import weights
 from landscape.frame import Frame, Marks, exact
-from landscape.result import opened
 
 if TYPE_CHECKING:
     from landscape.engine.network import Block
@@ -299,7 +298,7 @@ def load(path: str | os.PathLike, objective: Objective, count: int = 2, *, cente
         If there is no such file.
     """
     path = Path(path)
-    found = _vectors(path, objective)
+    found = files.read(path, objective.dim)
     if len(found) < count:
         raise ValueError(f"{path}: expected {count} directions, got {len(found)}.")
     try:
@@ -384,52 +383,6 @@ def _scaled(drawn: Tensor, own: Tensor, block: Block, normalization: str) -> Ten
 def _ratios(vector: Tensor, center: Tensor, block: Block) -> Tensor:
     ours, own = (block.filters(t[block.slice].view(block.shape)).norm(dim=1) for t in (vector, center))
     return ours[own > 0] / own[own > 0]
-
-
-def _vectors(path: Path, objective: Objective) -> list[Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a file of directions, got no such file.")
-    if path.suffix in (".npy", ".npz"):
-        return _arrays(path)
-    if path.suffix in (".h5", ".hdf5"):
-        return _goldstein(path, objective)
-    found = weights.read(path)
-    if isinstance(found, dict) and len(found) == 1:  # safetensors have a name even for a single tensor
-        only = next(iter(found.values()))
-        found = only if isinstance(only, Tensor) and only.shape[-1:] == (objective.dim,) else found
-    if isinstance(found, Tensor):
-        return list(torch.atleast_2d(found))
-    return list(found) if isinstance(found, (list, tuple)) else [weights.state_dict(found, path)]
-
-
-def _arrays(path: Path) -> list[Tensor]:
-    try:
-        with open(path, "rb") as file:
-            found = np.load(file, allow_pickle=False)
-            arrays = [found] if isinstance(found, np.ndarray) else [found[name] for name in found.files]
-            return [row for array in arrays for row in torch.from_numpy(np.atleast_2d(array))]
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: expected an array of numbers, got something else ({error}).") from error
-
-
-def _goldstein(path: Path, objective: Objective) -> list[list[np.ndarray]]:
-    """Read groups that hold one array for each parameter, numbered in the order of the network."""
-    with opened(path) as file:
-        groups = [group for name in ("xdirection", "ydirection") if (group := _inside(file, name, path)) is not None]
-        arrays = [[_inside(group, str(i), path) for i in range(len(group))] for group in groups]
-        for group in arrays:
-            if any(getattr(a, "external", True) or a.is_virtual or a.dtype.kind not in "fiu" for a in group):
-                raise ValueError(f"{path}: expected a number for each parameter, inside the file, got something else.")
-            if sum(a.size for a in group) != objective.dim:  # before anything of a claimed size is allocated
-                raise ValueError(f"{path}: expected directions of length D={objective.dim}, got another length.")
-        return [[a[()] for a in group] for group in arrays]
-
-
-def _inside(group: Any, name: str, path: Path) -> Any:
-    """Return a member of an HDF5 group, or None; links, which might lead to another file, are not followed."""
-    if hasattr(link := group.get(name, getlink=True), "path"):
-        raise ValueError(f"{path}: expected {name!r} inside the file, got a link.")
-    return link and group[name]
 
 
 def _flat(vector: Any, objective: Objective) -> Tensor:

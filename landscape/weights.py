@@ -62,7 +62,8 @@ def read(path: str | os.PathLike, *, trust: bool = False) -> Any:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a checkpoint, got no such file.")
+        told = "a folder" if path.is_dir() else "no such file"
+        raise FileNotFoundError(f"{path}: expected a checkpoint, got {told}.")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: expected a checkpoint, got an empty file.")
     if path.suffix == ".safetensors":
@@ -170,9 +171,8 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 def _program(path: Path) -> str | None:
     """Say what a zip archive is, if it is more than weights."""
-    if not zipfile.is_zipfile(path):
-        return None
-    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+    # Damaged directories raise nearly anything; what cannot be told here is refused when it is read.
+    with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
         names = [name.partition("/")[2] for name in archive.namelist()]
         if any(name.startswith("code/") for name in names):
             return "a TorchScript archive"

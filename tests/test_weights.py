@@ -1,6 +1,7 @@
 """Files of weights: nothing in them is run, damage is one line, and names are found whatever wraps them."""
 
 import argparse
+import contextlib
 import io
 import os
 import pathlib
@@ -157,19 +158,30 @@ def test_a_file_cut_at_any_length_is_refused(tmp_path, zipped):
         refused(tmp_path / "net.pt")
 
 
-def test_a_file_with_flipped_bytes_is_refused_or_read(tmp_path):
-    content = bytearray(saved(network().state_dict()))
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_with_wrong_bytes_is_refused_or_read(tmp_path, zipped):
+    path, content = tmp_path / "net.pt", saved(network().state_dict(), _use_new_zipfile_serialization=zipped)
     random = np.random.default_rng(0)
-    for place in random.integers(0, len(content), 60):
-        damaged = content.copy()
-        damaged[place] ^= 0xFF
-        (tmp_path / "net.pt").write_bytes(damaged)
-        told = ""
+    for _ in range(400):
+        damaged = bytearray(content)
+        for place in random.integers(0, len(content), random.integers(1, 4)):
+            damaged[place] = random.integers(256)
+        path.write_bytes(damaged)
+        told = f"{path}: "
         try:
-            weights.read(tmp_path / "net.pt")
+            weights.read(path)
         except (ValueError, OSError) as error:
             told = str(error)
+        assert told.startswith(f"{path}: ")
         assert "\n" not in told
+
+
+def test_an_archive_of_a_strange_version_is_refused(tmp_path):
+    content = saved(network().state_dict())
+    place = content.rindex(b"PK\x01\x02")
+    (tmp_path / "net.pt").write_bytes(content[: place + 6] + b"\xff" + content[place + 7 :])
+    with contextlib.suppress(ValueError, OSError):
+        weights.read(tmp_path / "net.pt")
 
 
 def test_damaged_safetensors_are_refused(tmp_path):
@@ -199,8 +211,8 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link.pt").symlink_to(tmp_path / "folder")
     (tmp_path / "dangling.pt").symlink_to(tmp_path / "nowhere")
-    for name in ("folder", "link.pt", "dangling.pt"):
-        assert "no such file" in refused(tmp_path / name)
+    for name, told in (("folder", "a folder"), ("link.pt", "a folder"), ("dangling.pt", "no such file")):
+        assert f"got {told}" in refused(tmp_path / name)
 
 
 # What is harmless is read
