@@ -346,3 +346,13 @@ def test_an_interrupted_surface_says_how_to_go_on(here, ask):
     assert ask(*words).code == 0
     assert load("a.surface.h5").loss.shape == (2, 25, 25)
     assert not folder.exists()
+
+
+def test_the_demo_draws_what_is_there(here, ask):
+    (here / "demo").mkdir()
+    (here / "a.pt").rename(here / "demo" / "lenet-digits.pt")
+    found = ask("demo", "--folder", "demo")
+    assert found.code == 0, found.err
+    assert "is there already" in found.out
+    assert load("demo/lenet-digits.surface.h5").loss.shape == (2, 31, 31)
+    assert {path.suffix for path in (here / "demo").iterdir()} == {".pt", ".h5", ".pdf", ".png", ".html"}

@@ -1,0 +1,118 @@
+"""The README is true: its commands parse and run, its Python runs, the targets and files it names exist."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from matplotlib import pyplot as plt
+
+from landscape.cli import app, run
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(text: str) -> list[str]:
+    """Return indented code blocks, and fenced ones."""
+    indented = re.findall(r"(?:^    .*\n)+", text, flags=re.MULTILINE)
+    return indented + re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def lines(text: str) -> list[str]:
+    """Return the landscape commands of code blocks, and those between backticks that have arguments."""
+    in_blocks = [line.strip() for block in blocks(text) for line in block.splitlines()]
+    in_text = re.findall(r"`(landscape \w+ -?[^`|]+)`", re.sub(r"^\|.*\n", "", text, flags=re.MULTILINE))
+    found = [line.partition("  #")[0].strip() for line in in_blocks + in_text if line.startswith("landscape ")]
+    return sorted(set(found))
+
+
+def words(line: str) -> list[str]:
+    return shlex.split(line.replace("…", "x"))[1:]
+
+
+DOCUMENTED = sorted({line for name in DOCUMENTS if (ROOT / name).exists() for line in lines((ROOT / name).read_text())})
+
+
+def test_there_are_commands_to_check():
+    assert len(lines(README)) >= 4
+
+
+@pytest.mark.parametrize("line", DOCUMENTED)
+def test_every_command_parses(line):
+    given = words(line)
+    command, bound, _ = app(given).parse_args(given, exit_on_error=False, print_error=False)
+    assert command is not None
+    assert bound.arguments
+    assert inspect.isfunction(command)
+
+
+def test_the_way_to_ones_own_checkpoint(tmp_path, monkeypatch, capsys):
+    """The commands of "Your own checkpoint", with a network and data of one's own that are at hand."""
+    monkeypatch.chdir(tmp_path)
+    Path("mynets.py").write_text(
+        "from torch import nn\n"
+        "def build(width):\n"
+        "    return nn.Sequential(nn.Linear(3, width), nn.Tanh(), nn.Linear(width, 1))\n"
+    )
+    Path("mydata.py").write_text(
+        "import torch\n"
+        "def load():\n"
+        "    x = torch.linspace(-1, 1, 60).reshape(20, 3)\n"
+        "    return x, x.sum(1, keepdim=True)\n"
+    )
+    from torch import nn
+
+    torch.save(nn.Sequential(nn.Linear(3, 32), nn.Tanh(), nn.Linear(32, 1)).state_dict(), "net.pt")
+    line = next(line for line in lines(README) if "mynets.py" in line)
+    assert run([*words(line), "--points", "3", "--plot", "none"]) == 0
+    adopted = words(line)[1:] + ["-o", "ckpt.pt"]
+    assert run(["adopt", *adopted]) == 0
+    assert run(["surface", "ckpt.pt", "--points", "3", "--plot", "none", "--trust"]) == 0
+    assert "ckpt.surface.h5" in capsys.readouterr().out
+
+
+def test_the_published_checkpoint(shared, tmp_path, capsys):
+    """The first command of "Your own checkpoint", on the file it is about."""
+    line = next(line for line in lines(README) if "resnet20" in line)
+    given = words(line.replace("DIR", str(shared / "cifar10")))
+    given[1] = str(shared / "checkpoints" / "resnet20-12fca82f.th")
+    assert run([*given, "--points", "3", "--examples", "20", "--plot", "none", "-o", str(tmp_path / "s.h5")]) == 0
+    assert "Surface, 3 x 3 points" in capsys.readouterr().out
+
+
+def test_five_lines_of_python(tmp_path, monkeypatch):
+    from landscape import load
+    from landscape.data.digits import digits
+    from landscape.models.lenet import lenet
+
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
+    assert len([line for line in code.splitlines() if line]) == 5
+    data = digits()
+    train, test = (tuple(array[:16] for array in getattr(data, name)) for name in ("train", "test"))
+    names = {"model": lenet(shape=data.shape), "train_set": train, "test_set": test}
+    exec(code, names)
+    plt.close("all")
+    assert load("surface.h5").loss.shape == (2, 31, 31)
+    assert Path("surface.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_targets_of_make_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    code = [line.strip() for block in blocks(README) for line in block.splitlines()] + re.findall(r"`([^`]+)`", README)
+    targets = {found[1] for line in code if (found := re.match(r"make (\w+)", line))}
+    assert {"demo", "test"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+        assert re.search(rf"make {target}\b", makefile), f"make help does not tell of {target}"
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\(([\w./]+)\)", README))
+def test_files_that_are_linked_exist(name):
+    assert (ROOT / name).exists()
