@@ -108,7 +108,7 @@ def read(path: str | os.PathLike, *, trust: bool = False, key: str | None = None
         If there is no such file.
     """
     found = weights.read(path, trust=trust)
-    known = {"path": str(path), "sha256": weights.sha256(path)}
+    known: dict[str, Any] = {"path": str(path), "sha256": weights.sha256(path)}
     if isinstance(found, Mapping) and not isinstance(found.get("landscape"), (Tensor, NoneType)):
         return Checkpoint(**_described(found, path), **known)
     module = found if isinstance(found, nn.Module) else None
@@ -174,13 +174,14 @@ def _as_dataset(found: Any, name: str) -> Dataset:
     first = next(iter(examples.values()))
     targets = first.segments[0][1]
     task = "regression" if targets.is_floating_point() else "language" if targets.ndim == 2 else "classification"
-    pairs = {split: tuple(t.numpy() for t in e.segments[0]) for split, e in examples.items()}
+    pairs = {split: (e.segments[0][0].numpy(), e.segments[0][1].numpy()) for split, e in examples.items()}
     classes = max((e.classes for e in examples.values()), key=len)
     return Dataset(name, pairs.get("train"), pairs.get("test"), classes, first.mean, first.std, task)
 
 
 def _one_array(examples: reading.Examples, name: str) -> reading.Examples:
-    if len(examples.segments) > 1 or not isinstance(examples.segments[0][0], Tensor):
+    (inputs, _), *more = examples.segments
+    if more or not isinstance(inputs, Tensor):
         raise ValueError(f"{name}: expected inputs that are one array, got several of different shapes or names.")
     return examples
 

@@ -80,8 +80,8 @@ def random(
     include = (include,) if isinstance(include, str) else tuple(include)
     moving = _moving(objective, normalization, include)
     center = _center(objective, center)
-    own = exact(center)
-    vectors, ratios = torch.zeros(count, objective.dim, dtype=center.dtype, device=center.device), []
+    own, ratios = exact(center), []
+    vectors = torch.zeros(count, objective.dim).to(center)
     for axis in range(count):
         row = torch.zeros_like(own)
         for block in moving:
@@ -193,7 +193,9 @@ def principal(
     thetas, names = _checkpoints(objective, thetas, names)
     if len(thetas) < count + 1:
         raise ValueError(f"Expected at least {count + 1} checkpoints of a trajectory, got {len(thetas)}.")
-    gram = sum(part @ part.T for part in _centered(thetas))
+    gram = torch.zeros(len(thetas), len(thetas), dtype=torch.float64)
+    for part in _centered(thetas):
+        gram += part @ part.T
     variance, mix = (found.flip(-1)[..., :count] for found in torch.linalg.eigh(gram))
     noise = len(thetas) * max(_rounding(theta) for theta in thetas) ** 2
     if variance[-1] <= max(FLAT * gram.trace(), noise):
@@ -322,14 +324,12 @@ def _moving(objective: Objective, normalization: str, include: tuple[str, ...]) 
 
 
 def _center(objective: Objective, center: Tensor | None) -> Tensor:
-    if center is None:
-        return objective.theta
-    center = torch.as_tensor(center).detach().to(objective.theta)
-    if center.shape != (objective.dim,):
-        raise ValueError(f"Expected a center of shape ({objective.dim},), got {tuple(center.shape)}.")
-    if not bool(torch.isfinite(center).all()):
+    found = objective.theta if center is None else torch.as_tensor(center).detach().to(objective.theta)
+    if found.shape != (objective.dim,):
+        raise ValueError(f"Expected a center of shape ({objective.dim},), got {tuple(found.shape)}.")
+    if not bool(torch.isfinite(found).all()):
         raise ValueError("Expected finite weights, got NaN or infinite ones: the checkpoint is damaged, or diverged.")
-    return center
+    return found
 
 
 def _checkpoints(

@@ -87,8 +87,9 @@ class _Finished:
         self.chunks: dict[int, dict[str, np.ndarray]] = {}
         self.number = 0
         self.waiting: list[int] = []
-        for part in sorted(parts.done()) if parts else ():
-            self._take(parts.read(part))
+        if parts:
+            for part in sorted(parts.done()):
+                self._take(parts.read(part))
         self.since = time.monotonic()
 
     def has(self, start: int) -> bool:
