@@ -16,7 +16,7 @@ def shared():
     """The folder with real CIFAR-10 images and published checkpoints."""
     folder = Path(os.environ.get("LANDSCAPE_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "cifar10").is_dir():
-        pytest.skip(f"needs real images and published checkpoints in {folder} (set LANDSCAPE_TEST_DATA), which is absent")
+        pytest.skip(f"needs real images and published checkpoints, absent from {folder}: set LANDSCAPE_TEST_DATA")
     return folder
 
 

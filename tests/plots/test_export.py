@@ -141,7 +141,8 @@ def test_buttons_choose_split_quantity_and_scale(make_surface, make_line):
     assert [b.label for b in heights.buttons] == ["linear", "logarithmic"]
     shown = pick.buttons[3].args[0]["visible"]
     assert [t.name for t, on in zip(figure.data, shown, strict=True) if on] == ["test accuracy"] * 2
-    assert heights.buttons[1].args[0] == {f"{scene}.zaxis.{k}": v for scene in ("scene", "scene2") for k, v in whole.items()}
+    scenes = ("scene", "scene2")
+    assert heights.buttons[1].args[0] == {f"{scene}.zaxis.{k}": v for scene in scenes for k, v in whole.items()}
     lines = interactive(make_line())
     assert [b.label for b in lines.layout.updatemenus[0].buttons] == ["loss", "accuracy"]
     assert lines.layout.yaxis.type == "log"
