@@ -12,7 +12,7 @@ FLOORS = [
     ["result", "discovery", "dataset", "parts", "krylov"],
     ["losses", "reading", "weights", "transforms", "models", "data", "engine", "curves"],
     ["objective"],
-    ["frame", "directions", "checkpoint", "sweep", "quantize"],
+    ["frame", "vectors", "directions", "checkpoint", "sweep", "quantize"],
     ["probes", "train", "importing"],
     ["plots"],
     ["cli"],
