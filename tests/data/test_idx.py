@@ -75,6 +75,7 @@ def test_the_folders_of_torchvision_are_found(tmp_path):
 
 
 GOOD = idx(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+ZIPPED = gzip.compress(GOOD, mtime=0)
 HUGE = b"\0\0\x08\x03" + struct.pack(">III", 2**31, 2**15, 2**15) + bytes(40)
 
 
@@ -87,8 +88,8 @@ HUGE = b"\0\0\x08\x03" + struct.pack(">III", 2**31, 2**15, 2**15) + bytes(40)
         (GOOD[:-1], "24 bytes for shape|24 bytes after the header"),
         (GOOD + b"x" * 20, "24 bytes after the header.*got more"),
         (HUGE, "too small to hold them"),
-        (gzip.compress(GOOD, mtime=0)[:-9], "complete gzip file|24 bytes after"),
-        (gzip.compress(GOOD, mtime=0)[:20] + b"\xff\xff" + gzip.compress(GOOD, mtime=0)[22:], "complete gzip file|24 bytes|begins with"),
+        (ZIPPED[:-9], "complete gzip file|24 bytes after"),
+        (ZIPPED[:20] + b"\xff\xff" + ZIPPED[22:], "complete gzip file|24 bytes|begins with"),
         (gzip.compress(HUGE, mtime=0), "too small to hold them"),
         (gzip.compress(GOOD[:-1], mtime=0), "24 bytes after the header.*got 23"),
         (gzip.compress(GOOD + bytes(3 * 2**20), mtime=0), "24 bytes after the header.*got more"),
