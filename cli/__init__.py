@@ -76,13 +76,13 @@ def commands() -> dict[str, tuple[str, Any]]:
     """Map every command to its one-line summary and to what imports its function."""
     found = {}
     for name in discovery.names("landscape.probes"):
-        found[name] = (_summary("landscape.probes", name), partial(_probe, name))
+        found[name] = (_summary("landscape.probes", name), partial(_of_probe, name))
     for name in discovery.names("landscape.cli"):  # import_ stands for import, which Python keeps for itself
         found[name.rstrip("_")] = (_summary("landscape.cli", name), partial(discovery.member, "landscape.cli", name))
     return dict(sorted(found.items()))
 
 
-def _probe(name: str) -> Any:
+def _of_probe(name: str) -> Any:
     from landscape.cli._probe import command
 
     return command(name)

@@ -70,6 +70,8 @@ def train(
     from landscape.train.streams import seeded
 
     path = output or Path(f"{short(model)}-{short(data)}.pt")
+    if path.suffix == ".safetensors":  # its readers would expect that format, which holds no description
+        raise ValueError(f"Expected an output such as {path.with_suffix('.pt')}, got {path}.")
     require_new(path, force=force)  # an existing checkpoint is no reason to load the data first
     data_spec = checkpoint.Spec(
         located(data), located_arguments(discovery.arguments(data_arg or ())), tuple(transform or ())

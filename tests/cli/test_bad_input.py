@@ -179,7 +179,8 @@ def test_an_existing_output_of_other_commands_stays(here, ask, measure):
     assert ask("adopt", "a.pt", "-o", "mine.pt").refused("mine.pt", "exists", "--force")
     assert ask("train", "-o", "mine.pt").refused("mine.pt")
     assert (here / "mine.pt").read_bytes() == content
-    assert ask("adopt", "a.pt", "-o", "mine.safetensors").refused(".pt")
+    for command in (("adopt", "a.pt"), ("train",)):
+        assert ask(*command, "-o", "mine.safetensors").refused("mine.pt" if command == ("train",) else ".pt")
 
 
 def test_an_output_that_cannot_be_written(here, measure):

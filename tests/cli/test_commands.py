@@ -326,7 +326,7 @@ def test_what_a_kill_leaves_is_swept(here, measure):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_an_interrupted_surface_says_how_to_go_on(here, ask):
-    words = ["surface", "a.pt", "--points", "25", "--strategy", "loop,examples=64", "--device", "cpu", "--plot", "none"]
+    words = ["surface", "a.pt", "--points", "15", "--strategy", "loop,examples=64", "--device", "cpu", "--plot", "none"]
     code = "from landscape import sweep; sweep.KEEP = 0.05; from landscape.cli import main; main()"
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, env=env)
@@ -341,10 +341,10 @@ def test_an_interrupted_surface_says_how_to_go_on(here, ask):
     kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*.npz")}
     assert kept
     assert not (here / "a.surface.h5").exists()
-    assert ask("surface", "a.pt", "--points", "25", *words[4:], "--dry-run").code == 0
+    assert ask("surface", "a.pt", "--points", "15", *words[4:], "--dry-run").code == 0
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*.npz")} == kept
     assert ask(*words).code == 0
-    assert load("a.surface.h5").loss.shape == (2, 25, 25)
+    assert load("a.surface.h5").loss.shape == (2, 15, 15)
     assert not folder.exists()
 
 
