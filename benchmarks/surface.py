@@ -32,7 +32,8 @@ from landscape import Objective, directions, surface, weights
 from landscape.data.cifar10 import cifar10
 from landscape.data.digits import digits
 from landscape.dataset import Split
-from landscape.engine.plan import Plan, footprint
+from landscape.engine.footprint import footprint
+from landscape.engine.plan import Plan
 from landscape.models.mlp import mlp
 from landscape.models.resnet import resnet
 
@@ -177,7 +178,7 @@ def strategies(case: Case, device: torch.device) -> list[tuple[Way, str]]:
     examples = case.batch if device.type == "cpu" else len(case.split.targets)
     for text in case.plans:
         plan = Plan.parse(f"{text},examples={examples}")
-        way = Ours(case, device, plan.spec()).way(str(plan), plan)
+        way = Ours(case, device, str(plan)).way(str(plan), plan)
         try:
             with compiling() as spent:
                 way.run()

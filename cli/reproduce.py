@@ -92,7 +92,7 @@ def described(origin: dict[str, Any], path: Path) -> Job:
         return Job(
             origin["command"],
             tuple(Path(file["path"]) for file in files[: origin["checkpoints"]]),
-            Source(**origin["source"] | {"strategy": Plan(**origin["plan"]).spec()}),
+            Source(**origin["source"] | {"strategy": str(Plan(**origin["plan"]))}),
             axes,
             Output(plot="none"),
             {name: tuple(value) if isinstance(value, list) else value for name, value in origin["knobs"].items()},

@@ -7,18 +7,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 
-import torch
-from torch import Tensor, nn
-from torch.utils import _pytree as pytree
-
 from landscape.engine.device import SHARE, free_memory
 from landscape.engine.network import Network
 
 BUDGET = 0.05  # of the expected work, spent on choosing
-LEAST = 0.25  # seconds that a choice may always take
+LEAST = 1.0  # seconds that a choice may always take
 SAMPLE = 512  # examples that a way of evaluating is measured on
-COMPILING = 60.0  # seconds that compiling is expected to take
-SAVING = 0.12  # of the time, that compiling is expected to save
+COMPILING = 20.0  # seconds that compiling is expected to take
+SAVING = 0.2  # of the time, that compiling is expected to save
 BATCHES = (64, 128, 256, 512, 1024)  # examples at a time
 STACKS = (4, 16, 64, 256)  # points at a time under vmap
 RUNS = 2  # evaluations that measuring a plan takes: one to warm up, one to time
@@ -47,14 +43,10 @@ class Plan:
     compiled: bool = False
 
     def __str__(self) -> str:
-        flags = [name for name in ("channels_last", "folded", "compiled") if getattr(self, name)]
-        many = f"{self.points} points x " if self.kind == "vmap" else ""
-        return " ".join([self.kind, *flags, f"({many}{self.examples} examples)"])
-
-    def spec(self) -> str:
         """Write the plan as text that `parse` reads."""
         flags = [name for name in ("channels_last", "folded", "compiled") if getattr(self, name)]
-        return ",".join([self.kind, *flags, f"points={self.points}", f"examples={self.examples}"])
+        points = [f"points={self.points}"] if self.kind == "vmap" else []
+        return ",".join([self.kind, *flags, *points, f"examples={self.examples}"])
 
     @classmethod
     def parse(cls, text: str) -> Plan:
@@ -72,7 +64,7 @@ class Plan:
             name in ("points", "examples") and number.isdecimal() and int(number) > 0 for name, _, number in pairs
         )
         numbers = {name: int(number) for name, _, number in pairs} if known else {}
-        if not known or (kind == "loop") != (numbers.get("points", 1) == 1):
+        if not known or (kind == "loop" and numbers.get("points", 1) > 1):
             raise ValueError(
                 "Expected a strategy auto, or such as loop,channels_last,folded,compiled,examples=128 or "
                 f"vmap,points=16,examples=512, got {text!r}."
@@ -92,31 +84,12 @@ class Plan:
         return None
 
 
-def footprint(network: Network, inputs: object) -> int:
-    """Measure the activations of one example, in bytes: the largest input and output of a module together."""
-    largest = 1
-
-    def watch(_: nn.Module, args: tuple, output: object) -> None:
-        nonlocal largest
-        leaves = [t for t in pytree.tree_leaves((args, output)) if isinstance(t, Tensor)]
-        largest = max(largest, sum(t.nbytes for t in leaves))
-
-    hooks = [module.register_forward_hook(watch) for module in network.model.modules()]
-    try:
-        with torch.no_grad():
-            network(inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return largest // max(len(pytree.tree_leaves(inputs)[0]), 1)
-
-
 def first_plan(network: Network, each: int, fixed: int | None) -> Plan:
     """Return the plan for a single point: as many examples as fit, within what a cache likes on a CPU.
 
     `each` is the footprint of one example in bytes; `fixed` the batch size, where the loss depends on it.
     """
-    room = int(free_memory(network.device) * SHARE) // (4 * each)
+    room = int(free_memory(network.device) * SHARE) // each
     liked = 256 if network.device.type == "cpu" else 4096
     return Plan(examples=fixed or max(1, min(liked, room)))
 
@@ -172,30 +145,36 @@ def choose(start: Plan, seconds: Callable[[Plan], float], work: Workload) -> Pla
     apart: that is tried only where the expected saving is twice the expected cost. A plan replaces a simpler one
     where it is faster by more than the noise.
     """
-    begun = time.perf_counter()
     best, best_time = start, seconds(start)
     whole = best_time * work.examples / work.sample * work.count
-    budget = max(LEAST, BUDGET * whole)
+    begun, budget = time.perf_counter(), max(LEAST, BUDGET * whole)  # the first plan also paid for loading code
 
-    def better(candidates: Iterable[Plan]) -> None:
+    def better(candidates: Iterable[Plan], patience: float = NOISE) -> None:
+        """Take what is faster; stop at what takes `patience` times the best: such a family does not recover."""
         nonlocal best, best_time
         for plan in candidates:
             cost = RUNS * plan.points * best_time
-            if plan.points > work.count or time.perf_counter() - begun + cost > budget:
+            if plan.points > work.count or not work.fits(plan) or time.perf_counter() - begun + cost > budget:
                 return
-            took = seconds(plan) if work.fits(plan) else float("inf")
-            if took > 2 * best_time:
-                return  # a family that starts this badly, or does not run, does not recover
+            took = seconds(plan)
+            if took > patience * best_time:
+                return
             if took < NOISE * best_time:
                 best, best_time = plan, took
+
+    def batches() -> None:
+        """Climb from the present number of examples, up and then down."""
+        here = best.examples
+        better(replace(best, examples=n) for n in BATCHES if here < n <= work.sample)
+        better(replace(best, examples=n) for n in reversed(BATCHES) if n < here)
 
     if work.images:
         better([replace(best, channels_last=True)])
     if work.foldable:
         better([replace(best, folded=True)])
+    better((Plan("vmap", k, start.examples) for k in STACKS), patience=2.0)
     if not work.fixed:
-        better(replace(best, examples=n) for n in BATCHES if n != best.examples and n <= work.sample)
-    better(Plan("vmap", k, start.examples) for k in STACKS)
+        batches()
     if best.kind == "loop" and _compiling_pays(best_time * work.examples / work.sample * work.count):
         compiled = replace(best, compiled=True)
         if seconds(compiled) < NOISE * best_time:

@@ -127,7 +127,7 @@ class Runner:
             room=int(device.free_memory(self.network.device) * device.SHARE),
             fixed=self.fixed is not None,
             foldable=self.reference is None and bool(foldable(self.network.model)),
-            images=any(leaf.ndim == 4 for leaf in inputs),
+            images=any(leaf.ndim == 4 for leaf in inputs) and any(p.ndim == 4 for p in self.network.model.parameters()),
         )
         stopwatch = Stopwatch(self.network, self.loss, sample, self.reference is not None)
         return plan.choose(start, stopwatch.seconds, work)

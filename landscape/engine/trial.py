@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from landscape import losses
-from landscape.engine import plan
 from landscape.engine.device import out_of_memory
+from landscape.engine.footprint import footprint
 from landscape.engine.network import Network
 from landscape.engine.resident import Resident
 
@@ -73,7 +73,7 @@ def trial(
                 "mode. Remove the randomness, or pass stochastic=True."
             )
         answers = not bool(_scores(loss, outputs, targets).correct.isnan().any())
-        return Trial(plan.footprint(network, inputs), losses.term_names(loss, outputs, targets), answers)
+        return Trial(footprint(network, inputs), losses.term_names(loss, outputs, targets), answers)
 
 
 def _few(split: Resident, fixed: int | None) -> list[tuple[Any, Tensor]]:

@@ -64,7 +64,7 @@ def test_batches_are_left_alone_where_the_loss_depends_on_them():
 
 def test_no_more_examples_than_the_sample_has():
     _, asked = chosen(lambda p: 1 + 1 / p.examples, sample=300)
-    assert {p.examples for p in asked if p.kind == "loop"} == {256, 64, 128}
+    assert {p.examples for p in asked if p.kind == "loop"} == {256, 128}
 
 
 def test_noise_does_not_move_the_choice():
@@ -87,7 +87,7 @@ def test_little_work_is_not_worth_a_long_choice(monkeypatch):
     assert clock[0] <= plan.BUDGET * 1000 * 0.01 * 5000 / 512 + plan.RUNS * 0.01
 
 
-@pytest.mark.parametrize(("seconds", "pays"), [(0.1, False), (10.0, True)])
+@pytest.mark.parametrize(("seconds", "pays"), [(0.01, False), (10.0, True)])
 def test_compiling_is_tried_only_for_much_work(monkeypatch, seconds, pays):
     monkeypatch.setattr(plan.shutil, "which", lambda name: "/usr/bin/g++")
     best, asked = chosen(lambda p: seconds * (0.8 if p.compiled else 1.0))
@@ -110,5 +110,22 @@ def test_halving_ends_and_keeps_what_it_must():
 def test_a_plan_survives_its_record_and_names_itself():
     p = Plan("vmap", 4, 8, channels_last=True)
     assert Plan(**p.record()) == p
-    assert str(p) == "vmap channels_last (4 points x 8 examples)"
-    assert str(Plan(folded=True)) == "loop folded (256 examples)"
+    assert str(p) == "vmap,channels_last,points=4,examples=8"
+    assert str(Plan(folded=True)) == "loop,folded,examples=256"
+
+
+PLANS = [Plan(), Plan("vmap", 1, 8), Plan("vmap", 4, 8), Plan(examples=3, folded=True, compiled=True)]
+
+
+@pytest.mark.parametrize("p", PLANS)
+def test_a_plan_is_read_from_its_name(p):
+    assert Plan.parse(str(p)) == p
+
+
+BAD = ["", "loops", "loop,points=2", "vmap,points=0", "loop,examples=-1", "loop,examples=x", "loop,fold"]
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_other_names_are_refused(text):
+    with pytest.raises(ValueError, match="Expected a strategy auto, or such as"):
+        Plan.parse(text)
