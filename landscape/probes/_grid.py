@@ -1,4 +1,4 @@
-"""Grids: the axes a probe is asked for, the steps along them, and what results over such a grid have in common."""
+"""Grids: the axes a probe is asked for, and the steps along them."""
 
 from __future__ import annotations
 
@@ -18,37 +18,6 @@ FIRST = 2.0**-6  # step where the search for a span begins, in units of the dire
 LAST = 2.0**10  # and where it is given up
 BISECTIONS = 4  # of the interval in which the loss passes the goal
 RISE = 1.0  # nats above the center that a searched span reaches at least
-
-
-class OnGrid:
-    """Where the center and the minimum are on a grid, and how the loss spreads over draws of the directions."""
-
-    loss: np.ndarray
-    draw_loss: np.ndarray | None
-
-    @property
-    def center(self) -> tuple[int, ...]:
-        """Index of the center on the grid."""
-        steps = (getattr(self, name) for name in "ab" if hasattr(self, name))
-        return tuple(int(np.abs(axis).argmin()) for axis in steps)
-
-    @property
-    def minimum(self) -> tuple[int, ...]:
-        """Index of the smallest loss of the first split; the center, if all are NaN."""
-        loss = self.loss[0]
-        if np.isnan(loss).all():
-            return self.center
-        return tuple(int(i) for i in np.unravel_index(np.nanargmin(loss), loss.shape))
-
-    @property
-    def median(self) -> np.ndarray:
-        """Median of the loss over draws, with the axes of the loss; the loss itself of a single draw."""
-        return self.loss if self.draw_loss is None else np.median(self.draw_loss, axis=0)
-
-    def band(self, low: float = 0.1, high: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        """Quantiles of the loss over draws, each with the axes of the loss."""
-        draws = self.loss[None] if self.draw_loss is None else self.draw_loss
-        return np.quantile(draws, low, axis=0), np.quantile(draws, high, axis=0)
 
 
 def frames(

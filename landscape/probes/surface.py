@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from landscape.probes._evaluated import evaluated
-from landscape.probes._grid import OnGrid, axes, frames
+from landscape.probes._on_grid import OnGrid
 from landscape.result import Result, quantity
 
 if TYPE_CHECKING:
+    import torch
+
     from landscape.directions import Frame
     from landscape.objective import Objective
 
@@ -133,6 +133,9 @@ def surface(
     ----------
     Li, Xu, Taylor, Studer & Goldstein (2018), Visualizing the loss landscape of neural nets, arXiv:1712.09913.
     """
+    from landscape.probes._evaluated import evaluated  # these import torch, which reading a result does not need
+    from landscape.probes._grid import axes, frames
+
     drawn = frames(
         objective, 2, directions,
         center=center, draws=draws, normalization=normalization, include=include, seed=seed,
