@@ -15,7 +15,9 @@ LEAST = 1.0  # seconds that a choice may always take
 SAMPLE = 512  # examples that a way of evaluating is measured on
 COMPILING = 20.0  # seconds that compiling is expected to take
 SAVING = 0.2  # of the time, that compiling is expected to save
-BATCHES = (64, 128, 256, 512, 1024)  # examples at a time
+BATCHES = (32, 64, 128, 256, 512, 1024)  # examples at a time
+CACHED = 24 * 2**20  # bytes of activations that a CPU likes: its allocator returns larger blocks to the system each time
+MOST = 4096  # examples that a GPU is given at once before anything is measured
 STACKS = (4, 16, 64, 256)  # points at a time under vmap
 RUNS = 2  # evaluations that measuring a plan takes: one to warm up, one to time
 NOISE = 0.97  # a plan must be faster than this, relative to a simpler one
@@ -85,13 +87,14 @@ class Plan:
 
 
 def first_plan(network: Network, each: int, fixed: int | None) -> Plan:
-    """Return the plan for a single point: as many examples as fit, within what a cache likes on a CPU.
+    """Return the plan for a single point: as many examples as a cache or a device likes, and memory holds.
 
     `each` is the footprint of one example in bytes; `fixed` the batch size, where the loss depends on it.
     """
-    room = int(free_memory(network.device) * SHARE) // each
-    liked = 256 if network.device.type == "cpu" else 4096
-    return Plan(examples=fixed or max(1, min(liked, room)))
+    room = int(free_memory(network.device) * SHARE)
+    most, room = (SAMPLE, min(CACHED, room)) if network.device.type == "cpu" else (MOST, room)
+    examples = max(1, min(room // each, most))
+    return Plan(examples=fixed or 2 ** (examples.bit_length() - 1))
 
 
 @dataclass(frozen=True)
