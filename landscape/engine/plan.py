@@ -19,7 +19,8 @@ BATCHES = (32, 64, 128, 256, 512, 1024)  # examples at a time
 CACHED = 24 * 2**20  # bytes of activations that a CPU likes: its allocator returns larger blocks to the system each time
 MOST = 4096  # examples that a GPU is given at once before anything is measured
 STACKS = (4, 16, 64, 256)  # points at a time under vmap
-RUNS = 2  # evaluations that measuring a plan takes: one to warm up, one to time
+STACKED = 1.3  # of the best time, at which a stack of points is not worth a larger one
+RUNS = 3  # evaluations that measuring a plan takes: one to warm up, the faster of two to time
 NOISE = 0.97  # a plan must be faster than this, relative to a simpler one
 
 
@@ -175,7 +176,7 @@ def choose(start: Plan, seconds: Callable[[Plan], float], work: Workload) -> Pla
         better([replace(best, channels_last=True)])
     if work.foldable:
         better([replace(best, folded=True)])
-    better((Plan("vmap", k, start.examples) for k in STACKS), patience=2.0)
+    better((Plan("vmap", k, start.examples) for k in STACKS), patience=STACKED)
     if not work.fixed:
         batches()
     if best.kind == "loop" and _compiling_pays(best_time * work.examples / work.sample * work.count):
