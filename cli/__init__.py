@@ -20,7 +20,8 @@ EXPECTED = (ValueError, OSError, ImportError)  # errors that the user can mend: 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 an error that the user can mend, 2 usage, 130 interrupted.
+    """Run the command line and exit: 0 done, 1 an error that the user can mend, 2 no such command,
+    130 interrupted.
 
     Errors and warnings are one line each on standard error; ``LANDSCAPE_DEBUG=1`` shows the traceback.
     """
@@ -38,7 +39,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except cyclopts.CycloptsError as error:
         error.verbose = False  # the verbose text is about our Python functions
-        return _told(f"{_line(error)} See landscape {_command(words)}--help.", USAGE)
+        command = _command(words)
+        return _told(f"{_line(error)} See landscape {command}--help.", FAILED if command else USAGE)
     except KeyboardInterrupt as error:
         return _told(_line(error) if str(error) else GO_ON, INTERRUPTED)
     except BrokenPipeError:

@@ -41,7 +41,7 @@ def test_every_option_says_what_it_is(name, capsys):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_command_refuses_unknown_options_in_one_line(name, capsys):
-    assert run([name, "--no-such-option", "x"]) == 2
+    assert run([name, "--no-such-option", "x"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("landscape: ")
     assert len(err.splitlines()) == 1
