@@ -32,7 +32,6 @@ from landscape import Objective, directions, surface, weights
 from landscape.data.cifar10 import cifar10
 from landscape.data.digits import digits
 from landscape.dataset import Split
-from landscape.engine.footprint import footprint
 from landscape.engine.plan import Plan
 from landscape.models.mlp import mlp
 from landscape.models.resnet import resnet
@@ -258,8 +257,7 @@ def memory_of(case: Case, device: torch.device, strategy: str) -> dict[str, floa
     before = _peak(device)
     surface(objective, points=5, seed=0)
     vector = 4 * objective.dim
-    few, _ = decoded(replace(case.split, inputs=case.split.inputs[:2], targets=case.split.targets[:2]), device)
-    chunk = plan.points * plan.examples * footprint(objective.network, few)
+    chunk = plan.points * min(plan.examples, objective.size) * objective.footprint
     expected = {"model and directions": 3 * vector, "points": plan.points * vector, "chunk": chunk}
     return {name: size / 1e6 for name, size in {"measured": _peak(device) - before, **expected}.items()}
 
@@ -287,8 +285,8 @@ def memory(arguments: argparse.Namespace) -> str:
     """Measure the memory of some strategies, each in a fresh process: -> markdown."""
     lines = [
         "### Memory\n",
-        "Rise of the peak while a surface of 5 x 5 points is measured, beside what it should be, in MB; the chunk is",
-        "the largest input and output of one layer together.\n",
+        "Rise of the peak while a surface of 5 x 5 points is measured, beside what it should be, in MB; one chunk is",
+        "all that is alive together while one chunk of examples is evaluated.\n",
         "| network | strategy | measured | model and directions | points in flight | one chunk |",
         "|---|---|---:|---:|---:|---:|",
     ]

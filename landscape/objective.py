@@ -176,6 +176,11 @@ class Objective:
         return self._resident[0].examples.labels
 
     @property
+    def footprint(self) -> int:
+        """Bytes that are alive together while one example is evaluated at one point."""
+        return self._trial.each
+
+    @property
     def terms(self) -> tuple[str, ...]:
         """Names of the terms of the loss; empty for a loss of one term."""
         return self._trial.terms

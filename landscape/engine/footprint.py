@@ -1,16 +1,15 @@
-"""Memory of a forward pass: the most bytes of activations that are alive together."""
+"""Memory of some work: the most bytes of tensors that are alive together."""
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
-
-from landscape.engine.network import Network
 
 
 class Live(TorchDispatchMode):
@@ -50,9 +49,8 @@ class Live(TorchDispatchMode):
 
 
 @torch.no_grad()
-def footprint(network: Network, inputs: Any) -> int:
-    """Measure the activations of one example, in bytes: the most that are alive together in a forward pass."""
+def footprint(work: Callable[[], Any]) -> int:
+    """Do some work, and measure the most bytes of what it makes that are alive together."""
     with Live() as live:
-        network(inputs)
-    examples = max(len(pytree.tree_leaves(inputs)[0]), 1)
-    return max(live.peak // examples, 1)
+        work()
+    return live.peak

@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from landscape import losses
 from landscape.engine.device import out_of_memory
 from landscape.engine.footprint import footprint
+from landscape.engine.moments import sums
 from landscape.engine.network import Network
 from landscape.engine.resident import Resident
 
@@ -63,9 +64,9 @@ def trial(
         or the network is random.
     """
     few = _few(next(iter(splits.values())), fixed)
-    inputs, targets = few[0]
+    inputs, targets, groups = few[0]
     with torch.no_grad():
-        outputs = [_outputs(network, x) for x, _ in few][0]
+        outputs = [_outputs(network, x) for x, _, _ in few][0]
         _require_labels(loss, outputs, targets, splits)
         if not stochastic and not _same(outputs, network(inputs)):
             raise ValueError(
@@ -73,14 +74,15 @@ def trial(
                 "mode. Remove the randomness, or pass stochastic=True."
             )
         answers = not bool(_scores(loss, outputs, targets).correct.isnan().any())
-        return Trial(footprint(network, inputs), losses.term_names(loss, outputs, targets), answers)
+        each = footprint(lambda: sums(losses.scores(loss, network(inputs), targets), groups)) // len(targets)
+        return Trial(max(each, 1), losses.term_names(loss, outputs, targets), answers)
 
 
-def _few(split: Resident, fixed: int | None) -> list[tuple[Any, Tensor]]:
+def _few(split: Resident, fixed: int | None) -> list[tuple[Any, Tensor, Tensor]]:
     """Return some examples or, where batches are fixed, one batch of every size that will be met."""
-    found: dict[int, tuple[Any, Tensor]] = {}
-    for inputs, targets, _ in split.chunks(fixed or FEW):
-        found.setdefault(len(targets), (inputs, targets))
+    found: dict[int, tuple[Any, Tensor, Tensor]] = {}
+    for chunk in split.chunks(fixed or FEW):
+        found.setdefault(len(chunk[1]), chunk)
         if not fixed:
             break
     return list(found.values())
