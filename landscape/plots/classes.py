@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 QUANTITIES = ("class_loss", "class_accuracy")
 MANY = 20  # from here on panels are too small for ticks, and a vector file of contours too large
+FLOOR = 0.02  # of the losses may share the lowest colour: a class that wins everywhere would stretch the scale
 
 
 def classes(
@@ -117,7 +118,9 @@ def _titles(panels: list[Axes], names: list[str], width: float, size: float) -> 
 def _surfaces(
     figure: Figure, panels: list[Axes], result: Any, values: np.ndarray, quantity: str, log: Any, clip: Any
 ) -> None:
-    steps, ratio = scale.scaled(values, quantity, log, clip)
+    finite = values[np.isfinite(values)]
+    floor = np.quantile(finite, FLOOR) if finite.size and quantity == "class_loss" else -np.inf
+    steps, ratio = scale.scaled(np.maximum(values, floor), quantity, log, clip)
     look = {"norm": scale.norm(steps, ratio), "cmap": COLORS[quantity.removeprefix("class_")]}
     extend = scale.beyond(values, steps)
     for ax, grid in zip(panels, values, strict=True):

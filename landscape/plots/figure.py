@@ -85,9 +85,9 @@ def heading(result: Result) -> str:
 def wrapped(words: str, width: float, page: Venue) -> str:
     """Break lines that are too long for a width in inches in the type of a page."""
     letter = (0.54 if page.family == SANS else 0.45) * page.size / 72  # mean advance of the two families
-    return "\n".join(
-        piece for line in words.splitlines() for piece in textwrap.wrap(line, max(int(width / letter), 12))
-    )
+    long = max(int(width / letter), 12)
+    pieces = (piece for line in words.splitlines() for piece in textwrap.wrap(line, long))
+    return "\n".join(piece.removesuffix(" ·").removeprefix("· ") for piece in pieces)
 
 
 def _classes(result: Result, venue: str | None, title: str | None, style: dict[str, Any]) -> Figure:
