@@ -202,8 +202,17 @@ def _grid(result: Any) -> list[str]:
         lines.append(f"{dim:<8}{steps[0]:.4g} to {steps[-1]:.4g}{norm}" + (f", {share}" if share else ""))
     if hasattr(result, "cosine") and np.isfinite(result.cosine):
         lines.append(f"{'cosine':<8}{float(result.cosine):.3g} between the directions")
+    drawn = result.origin.get("directions")
+    if isinstance(drawn, dict) and drawn.get("ratio"):
+        low, high = drawn["ratio"]
+        lines.append(f"{'filters':<8}{low:.7g} to {high:.7g} times as long as the network's")
     if result.draw is not None:
         lines.append(f"{'draws':<8}{len(result.draw)}, numbers below are medians over them")
+    if result.stopped is not None:
+        lines.append(f"{'stopped':<8}{int(result.stopped.sum())} points, measured on a tenth of the examples")
+    if result.checkpoint_residual is not None:
+        farthest, flat = result.checkpoint_residual.max(), "plane" if len(dims) == 2 else "line"
+        lines.append(f"{'marks':<8}{len(result.checkpoint)} checkpoints, up to {farthest:.3g} off the {flat}")
     return lines
 
 

@@ -95,7 +95,11 @@ def test_csv_keeps_nan_and_takes_lines(make_line, tmp_path):
 
 
 def test_a_summary_says_where_the_minimum_is(make_surface):
-    words = table(make_surface((5, 4), trajectory=True))
+    origin = {"directions": {"kind": "random", "ratio": [0.5, 2.0]}}
+    words = table(make_surface((5, 4), trajectory=True, stopped=np.eye(5, 4) > 0, origin=origin))
+    assert "filters 0.5 to 2 times as long as the network's" in words
+    assert "stopped 4 points, measured on a tenth of the examples" in words
+    assert re.search(r"marks   \d+ checkpoints, up to \S+ off the plane", words)
     assert "Surface, 5 x 4 points" in words
     assert "center: loss 0.01 ± 0.0005, accuracy 99.89 ± 1 %" in words
     assert "minimum 0.01 at the center" in words
