@@ -6,6 +6,7 @@ import ast
 import difflib
 import functools
 import importlib
+import importlib.machinery
 import importlib.util
 import inspect
 import pkgutil
@@ -114,12 +115,13 @@ def _file(path: Path) -> Any:
     name = f"landscape_user_{path.stem}_{abs(hash((str(path), path.stat().st_mtime_ns))):x}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    module = importlib.util.module_from_spec(importlib.machinery.ModuleSpec(name, loader, origin=str(path)))
+    module.__file__ = str(path)
     sys.modules[name] = module
     try:
         with _importable(path.parent):  # a user's file may import its neighbours
-            spec.loader.exec_module(module)
+            loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

@@ -67,7 +67,7 @@ class Parts:
     def write(self, index: int, arrays: dict[str, np.ndarray]) -> None:
         """Keep the arrays of one chunk, whole or not at all."""
         with replaced(self._file(index)) as part, open(part, "wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
 
     def read(self, index: int) -> dict[str, np.ndarray]:
         """Return the arrays of one finished chunk."""

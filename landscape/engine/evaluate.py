@@ -101,7 +101,8 @@ class Evaluator:
         return batchnorm.statistics(self.network, forward, self._reference_inputs())
 
     def _reference_inputs(self) -> Iterator[Any]:
-        return (inputs for inputs, _, _ in self.reference.chunks(self.plan.examples, self.plan.channels_last))
+        if self.reference is not None:
+            yield from (x for x, _, _ in self.reference.chunks(self.plan.examples, self.plan.channels_last))
 
     def _split(self, split: Resident, score: Callable) -> Tensor:
         total = None

@@ -96,7 +96,7 @@ class Network:
         ValueError
             If a parameter is missing or has another shape; all such are listed.
         """
-        found = dict(source.named_parameters()) if isinstance(source, nn.Module) else dict(source)
+        found = dict(source) if isinstance(source, Mapping) else dict(source.named_parameters())
         wrong = [
             f"{b.name} ({'missing' if b.name not in found else f'shape {tuple(found[b.name].shape)}'})"
             for b in self.blocks

@@ -72,7 +72,7 @@ class Plan:
                 "Expected a strategy auto, or such as loop,channels_last,folded,compiled,examples=128 or "
                 f"vmap,points=16,examples=512, got {text!r}."
             )
-        return cls(kind=kind, **flags, **numbers)
+        return replace(cls(kind=kind, **flags), **numbers)
 
     def record(self) -> dict:
         """Return the plan as plain JSON."""

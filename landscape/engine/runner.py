@@ -165,8 +165,7 @@ class Stopwatch:
         """Compare the means of the loss and the weights, to the square root of the format's precision."""
         whole = found.sum(-1)
         means = whole[:, 0] / whole[:, 3]
-        if self.expected is None:
-            self.expected = means[:1]
+        self.expected = expected = means[:1] if self.expected is None else self.expected
         half = torch.is_autocast_enabled(self.network.device.type)
         tolerance = torch.finfo(torch.bfloat16 if half else self.network.dtype).eps ** 0.5
-        return torch.allclose(means, self.expected.expand_as(means), rtol=tolerance, atol=tolerance, equal_nan=True)
+        return torch.allclose(means, expected.expand_as(means), rtol=tolerance, atol=tolerance, equal_nan=True)
