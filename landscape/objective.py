@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape import losses
-from landscape.engine import batchnorm
+from landscape.engine import batchnorm, derivatives
 from landscape.engine.device import arithmetic, dtype
 from landscape.engine.device import device as place
 from landscape.engine.moments import Measurement, measurement
@@ -225,6 +225,48 @@ class Objective:
         for i, row in enumerate(rows):
             found[i] = self._runner.gradient(row)
         return found.reshape(*shape, self.dim)
+
+    def hvp(self, theta: Tensor, vectors: Tensor) -> Tensor:
+        """Multiply the Hessian at one point with vectors: (D,), (..., D) -> (..., D), in nats.
+
+        Raises
+        ------
+        ValueError
+            If a product is not finite; the error names the examples.
+
+        Notes
+        -----
+        The gradient's graph is kept for each chunk of examples and serves all vectors: give many at once. Cost: about
+        one gradient, and two more for each vector.
+
+        References
+        ----------
+        Pearlmutter (1994), Fast exact multiplication by the Hessian, Neural Computation 6(1).
+        """
+        return self._products(derivatives.hessian, theta, vectors)
+
+    def ggnvp(self, theta: Tensor, vectors: Tensor) -> Tensor:
+        """Multiply the generalized Gauss-Newton matrix at one point with vectors: (D,), (..., D) -> (..., D), in nats.
+
+        Raises
+        ------
+        ValueError
+            If a product is not finite; the error names the examples.
+
+        References
+        ----------
+        Schraudolph (2002), Fast curvature matrix-vector products for second-order gradient descent,
+        Neural Computation 14(7); Martens (2020), New insights on the natural gradient method, arXiv:1412.1193.
+        """
+        return self._products(derivatives.gauss_newton, theta, vectors)
+
+    def _products(self, curvature: Callable, theta: Tensor, vectors: Tensor) -> Tensor:
+        points, shape = self._rows(theta)
+        if shape:
+            raise ValueError(f"Expected one point of shape ({self.dim},), got {tuple(theta.shape)}: one at a time.")
+        rows, shape = self._rows(vectors)
+        found = self._runner.products(curvature, points[0], rows)
+        return found.reshape(*shape, self.dim).to(self.network.dtype)
 
     def plan(self, count: int) -> Plan:
         """Choose how to evaluate `count` points, by a short measurement that is kept.

@@ -123,33 +123,3 @@ def _functional(model: nn.Module, inputs: Any, values: dict[str, Tensor]) -> Any
 def exact_attention():
     """Use the attention kernel that vmap and second derivatives go through."""
     return sdpa_kernel(SDPBackend.MATH)
-
-
-def gradient(network: Network, loss: Callable, plan: Plan, point: Tensor, split: Resident) -> Tensor:
-    """Differentiate the mean loss at one point: (D,) -> (D,), float64 sums over chunks (float32 on MPS)."""
-    lay_out(network.model, plan.channels_last)
-    network.place(point)
-    chosen = [network.tensors[block.name] for block in network.blocks]
-    for tensor in chosen:
-        tensor.requires_grad_(True)
-    try:
-        total, weight = _wide(torch.zeros_like(point)), 0.0
-        for inputs, targets, _ in split.chunks(plan.examples, plan.channels_last):
-            with torch.enable_grad():
-                found = scores(loss, network(inputs), targets)
-            weight = weight + _wide(found.weight.detach()).sum()
-            if found.loss.requires_grad:
-                total = total + _wide(_flat_gradient(found.loss.sum(), chosen))
-        return total / weight
-    finally:
-        for tensor in chosen:
-            tensor.requires_grad_(False)
-
-
-def _flat_gradient(loss: Tensor, parameters: list[Tensor]) -> Tensor:
-    parts = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-    return torch.cat([part.flatten() for part in parts])
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor if tensor.device.type == "mps" else tensor.double()

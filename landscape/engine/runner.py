@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from landscape.engine import device, evaluate, plan
+from landscape.engine import derivatives, device, plan
 from landscape.engine.evaluate import Evaluator
 from landscape.engine.folding import foldable
 from landscape.engine.network import Network
@@ -69,12 +70,20 @@ class Runner:
 
     def gradient(self, point: Tensor) -> Tensor:
         """Differentiate the mean loss over the first split: (D,) -> (D,)."""
+        return self._derived(derivatives.gradient, point)
+
+    def products(self, curvature: Callable, point: Tensor, vectors: Tensor) -> Tensor:
+        """Multiply a curvature matrix over the first split with vectors: (D,), (K, D) -> (K, D)."""
+        vectors = vectors.to(self.network.device, self.network.dtype)
+        return self._derived(partial(derivatives.products, curvature), point, vectors)
+
+    def _derived(self, derivative: Callable, point: Tensor, *given: Tensor) -> Tensor:
         point = point.to(self.network.device, self.network.dtype)
 
         def work(by: Plan) -> Tensor:
             if self.reference is not None:
                 Evaluator(self.network, self.loss, by, self.reference).refit(point)
-            return evaluate.gradient(self.network, self.loss, by, point, self.splits[0])
+            return derivative(self.network, self.loss, by, point, *given, self.splits[0])
 
         with device.arithmetic(self.precision, self.network.device):
             return self._backed_off(work, self.plan(1))
