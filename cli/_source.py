@@ -144,7 +144,7 @@ class Source:
             return Spec(located(name), arguments, tuple(transforms or ()))
         if known is None:
             return None
-        if not (discovery.registered(known.name) or known.name.endswith(".npz")):
+        if not (discovery.registered(known.name) or (what == "data" and known.name.endswith(".npz"))):
             self._require_trust(known.name, what, path)
         return Spec(known.name, known.arguments | arguments, tuple(transforms or known.transforms))
 

@@ -252,6 +252,15 @@ def test_a_checkpoint_that_names_code_needs_trust(here, measure, what):
     assert not (here / "ran").exists()
 
 
+def test_a_network_that_ends_like_a_file_of_data_needs_trust(here, measure):
+    (here / "code.py").write_text(f"open({str(here / 'ran')!r}, 'w')")
+    found = checkpoint.read("a.pt")
+    spec = checkpoint.Spec(f"{here / 'code.py'}:build.npz")
+    checkpoint.write(checkpoint.Checkpoint(**(vars(found) | {"model": spec})), "code.pt")
+    assert measure("surface", "code.pt").refused("code to run", "--model", "--trust")
+    assert not (here / "ran").exists()
+
+
 def test_a_result_that_names_code_needs_trust(here, ask, measure):
     (here / "nets.py").write_text("from landscape.models.mlp import mlp as build\n")
     assert measure("surface", "a.pt", "--model", "nets.py:build", "--model-arg", "shape=64,", "-o", "s.h5").code == 0
