@@ -43,19 +43,16 @@ class Parts:
 
     def __init__(self, path: str | os.PathLike, identity: dict, plan: Callable[[], dict]) -> None:
         self.folder = Path(f"{path}.parts")
-        manifest = self.folder / "manifest.json"
-        if manifest.is_file():
-            there, self.plan = self._manifest(manifest)
-            difference = _difference(there, json.loads(json.dumps(identity)))
-            if difference:
-                raise ValueError(
-                    f"{self.folder}: expected parts of this very run, got parts of another one "
-                    f"({difference}): finish it, remove the folder, or pass --force."
-                )
-        else:
-            self.plan = json.loads(json.dumps(plan()))
-            with replaced(manifest) as part:
-                Path(part).write_text(json.dumps({"identity": identity, "plan": self.plan}, sort_keys=True))
+        self.manifest = self.folder / "manifest.json"
+        if not self.manifest.is_file():
+            self._begin(json.dumps({"identity": identity, "plan": plan()}, sort_keys=True))
+        self.text, there, self.plan = self._read_manifest()
+        difference = _difference(there, json.loads(json.dumps(identity)))
+        if difference:
+            raise ValueError(
+                f"{self.folder}: expected parts of this very run, got parts of another one "
+                f"({difference}): finish it, remove the folder, or pass --force."
+            )
         for leftover in self.folder.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
 
@@ -65,7 +62,15 @@ class Parts:
         return {int(match[1]) for match in found if match}
 
     def write(self, index: int, arrays: dict[str, np.ndarray]) -> None:
-        """Keep the arrays of one chunk, whole or not at all."""
+        """Keep the arrays of one chunk, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written, or another process has begun or finished the same result meanwhile.
+        """
+        if not self.manifest.is_file() or self.manifest.read_text() != self.text:
+            raise OSError(f"{self.folder}: expected one process at this result, got another one: let it finish.")
         with replaced(self._file(index)) as part, open(part, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
@@ -81,12 +86,24 @@ class Parts:
         """Delete the folder, once the result stands."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _manifest(self, path: Path) -> tuple[dict, dict]:
+    def _begin(self, text: str) -> None:
+        """Write a manifest; parts without one are of unknown work, such as those of a removal that was killed."""
+        if self.manifest.is_file():  # choosing a plan took a while: another process was quicker
+            return
+        for index in self.done() if self.folder.is_dir() else ():
+            self._file(index).unlink(missing_ok=True)
+        with replaced(self.manifest) as part:
+            Path(part).write_text(text)
+
+    def _read_manifest(self) -> tuple[str, dict, dict]:
         try:
-            found = json.loads(path.read_text())
-            return found["identity"], found["plan"]
+            text = self.manifest.read_text()
+            found = json.loads(text)
+            return text, found["identity"], found["plan"]
         except (ValueError, KeyError, TypeError) as error:
-            raise OSError(f"{path}: expected a manifest of parts, got a damaged one: remove the folder.") from error
+            raise OSError(
+                f"{self.manifest}: expected a manifest of parts, got a damaged one: remove the folder."
+            ) from error
 
     def _file(self, index: int) -> Path:
         return self.folder / f"part-{index:06d}.npz"

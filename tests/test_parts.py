@@ -41,6 +41,29 @@ def test_parts_of_other_work_are_not_mixed_in(tmp_path):
     assert Parts(tmp_path / "r.h5", IDENTITY, never).done() == {0}
 
 
+def test_parts_without_a_manifest_are_of_unknown_work(tmp_path):
+    """As a kill leaves them that comes while the folder of a finished result is removed."""
+    parts = Parts(tmp_path / "r.h5", IDENTITY, dict)
+    parts.write(0, {"loss": np.zeros(2)})
+    (parts.folder / "manifest.json").unlink()
+    assert Parts(tmp_path / "r.h5", IDENTITY | {"seed": 2}, dict).done() == set()
+
+
+def test_two_processes_do_not_mix_their_plans(tmp_path):
+    second = []
+
+    def slow():
+        second.append(Parts(tmp_path / "r.h5", IDENTITY, lambda: {"points": 4}))
+        return {"points": 1}
+
+    first = Parts(tmp_path / "r.h5", IDENTITY, slow)
+    assert first.plan == second[0].plan == {"points": 4}
+    first.remove()
+    Parts(tmp_path / "r.h5", IDENTITY, lambda: {"points": 1})
+    with pytest.raises(OSError, match=r"r.h5.parts: expected one process at this result, got another one"):
+        second[0].write(0, {"loss": np.zeros(4)})
+
+
 def test_leftovers_of_a_kill_are_swept(tmp_path):
     Parts(tmp_path / "r.h5", IDENTITY, dict)
     (tmp_path / "r.h5.parts" / ".part-000003.npz.abc.tmp").write_bytes(b"half")
