@@ -11,7 +11,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -231,13 +231,16 @@ def _checked(found: Any, path: Path) -> Any:
     return found
 
 
-def _tensors(found: Any, depth: int = 6) -> list[Tensor]:
-    if isinstance(found, Tensor):
-        return [found] if found.layout == torch.strided else []
-    if depth == 0 or not isinstance(found, (Mapping, list, tuple)):
-        return []
-    inner = found.values() if isinstance(found, Mapping) else found
-    return [tensor for value in inner for tensor in _tensors(value, depth - 1)]
+def _tensors(found: Any) -> Iterator[Tensor]:
+    """Walk over the tensors inside of containers; each container once, however often others hold it."""
+    waiting, seen = [found], set()
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, Tensor) and here.layout == torch.strided:
+            yield here
+        elif isinstance(here, (Mapping, list, tuple)) and id(here) not in seen:
+            seen.add(id(here))
+            waiting += here.values() if isinstance(here, Mapping) else here
 
 
 def _is_state(found: Any) -> bool:

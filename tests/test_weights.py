@@ -143,6 +143,14 @@ def test_tensors_that_claim_more_than_they_store_are_refused(tmp_path):
     refused(tmp_path / "meta", "claims 3 elements with 0 bytes")
 
 
+def test_lists_of_the_same_lists_are_walked_once(tmp_path):
+    nested = [torch.zeros(1)] * 100
+    for _ in range(8):
+        nested = [nested] * 100
+    torch.save({"state_dict": {"weight": torch.zeros(1)}, "more": nested}, tmp_path / "bomb.pt")
+    assert len(weights.read(tmp_path / "bomb.pt")["more"]) == 100
+
+
 def test_small_expanded_buffers_are_read_but_not_many(tmp_path):
     (tmp_path / "net.pt").write_bytes(saved({"w": torch.ones(3), "position": torch.arange(5).expand(4, 5)}))
     assert weights.read(tmp_path / "net.pt")["position"].shape == (4, 5)
