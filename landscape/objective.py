@@ -116,7 +116,7 @@ class Objective:
         self.loss, self.loss_name = losses.loss(loss), losses.name(loss)
         examples = _splits(data, stochastic)
         self.network = Network(model, parameters, dtype(precision), self.device)
-        self.theta = self.network.pack(self.network.model)
+        self.theta = self.network.theta
         self._fixed = _fixed_batches(self.network, batchnorm, batch_size, next(iter(examples.values())))
         self.classes = max((e.classes for e in examples.values()), key=len)
         self._hold(examples)
@@ -271,7 +271,7 @@ class Objective:
     def plan(self, count: int) -> Plan:
         """Choose how to evaluate `count` points, by a short measurement that is kept.
 
-        The first call for a number of points measures (a twentieth of the expected work, or a quarter of a second
+        The first call for a number of points measures (a twentieth of the expected work, or a second
         if that is more); every later one returns the same plan, so that the same points give the same bits.
         """
         return self._runner.plan(count)

@@ -105,6 +105,23 @@ def test_a_transposed_filter_is_what_feeds_its_output_channel():
     assert changed.tolist() == [False, False, False, True, False, False]
 
 
+class Conv1D(nn.Module):
+    """As transformers has it, of GPT-2: a linear layer whose weight is (inputs, outputs)."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, 5))
+
+    def forward(self, x):
+        return x @ self.weight
+
+
+def test_a_filter_of_a_linear_layer_that_is_stored_by_inputs_feeds_its_output():
+    found = parameters_of(nn.Sequential(Conv1D()))
+    row = directions.random(found, 1).vectors[0].view(3, 5)
+    torch.testing.assert_close(row.norm(dim=0), found.theta.view(3, 5).norm(dim=0))
+
+
 def test_layer_normalization_gives_every_tensor_its_length(objective):
     found = named(objective, directions.random(objective, 1, normalization="layer").vectors[0])
     own = named(objective, objective.theta)

@@ -77,7 +77,7 @@ def foldable(model: nn.Module) -> list[tuple[str, str]]:
     for node in graph.nodes:
         if node.op != "call_module" or not _is_frozen_norm(modules[node.target]) or calls[node.target] != 1:
             continue
-        before = node.args[0]
+        before = node.all_input_nodes[0]
         if before.op != "call_module" or len(before.users) != 1 or calls[before.target] != 1:
             continue
         if seen & {before.target, node.target}:  # the network looks at the very weights that would be folded

@@ -30,7 +30,8 @@ class Block:
     role : {"weight", "bias", "norm"}
         Biases are vectors and scalars; norm is anything that belongs to a normalization layer.
     groups : int or None
-        Groups of a transposed convolution, whose output units lie on the second axis; None elsewhere.
+        Groups of a layer whose output units lie on the second axis (a transposed convolution, or the Conv1D of
+        GPT-2 in transformers); None elsewhere.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Network:
         self.dim = sum(_size(block) for block in self.blocks)
         self.tensors = dict(self.model.named_parameters())
         _require_finite(self.model)
+        self.theta = self.pack(self.model)
 
     @property
     def norms(self) -> list[tuple[str, _BatchNorm]]:
@@ -173,8 +175,15 @@ def _blocks(model: nn.Module, parameters: str | Iterable[str]) -> tuple[Block, .
 def _block(name: str, parameter: Tensor, owner: nn.Module, start: int) -> Block:
     norm = isinstance(owner, NORMS) or type(owner).__name__.endswith("Norm")
     role = "norm" if norm else "bias" if parameter.ndim < 2 else "weight"
-    groups = owner.groups if isinstance(owner, TRANSPOSED) and role == "weight" else None
+    groups = _transposed_groups(owner) if role == "weight" else None
     return Block(name, tuple(parameter.shape), slice(start, start + parameter.numel()), role, groups)
+
+
+def _transposed_groups(owner: nn.Module) -> int | None:
+    """Return the groups of a layer whose output units lie on the second axis of its weight."""
+    if type(owner).__name__ == "Conv1D":  # the linear layer of GPT-2 in transformers: (inputs, outputs)
+        return 1
+    return owner.groups if isinstance(owner, TRANSPOSED) else None
 
 
 def _size(block: Block) -> int:

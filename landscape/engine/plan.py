@@ -145,7 +145,7 @@ def choose(start: Plan, seconds: Callable[[Plan], float], work: Workload) -> Pla
 
     Notes
     -----
-    A twentieth of the expected work or a quarter of a second, whichever is more, is spent on measuring, compiling
+    A twentieth of the expected work or a second, whichever is more, is spent on measuring, compiling
     apart: that is tried only where the expected saving is twice the expected cost. A plan replaces a simpler one
     where it is faster by more than the noise.
     """

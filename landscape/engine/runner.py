@@ -143,19 +143,18 @@ class Runner:
 
 
 class Stopwatch:
-    """Seconds per point of a plan on a sample, at the parameters that the network holds.
+    """Seconds per point of a plan on a sample, at the parameters that the network came with.
 
     A plan counts only if it gives the numbers of the first plan that was measured.
     """
 
     def __init__(self, network: Network, loss: Callable, sample: Resident, refit: bool) -> None:
         self.network, self.loss, self.sample, self.refit = network, loss, sample, refit
-        self.theta = network.pack(network.model)
         self.expected: Tensor | None = None
 
     def seconds(self, candidate: Plan) -> float:
         """Measure; infinity if the plan does not run, or answers otherwise."""
-        points = self.theta.expand(candidate.points, -1)
+        points = self.network.theta.expand(candidate.points, -1)
         reference = self.sample if self.refit else None
         try:
             evaluator = Evaluator(self.network, self.loss, candidate, reference)

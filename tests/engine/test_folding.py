@@ -38,6 +38,11 @@ class Weighed(Twice):
         return self.norm(self.conv(x)).mean((2, 3)) * self.conv.weight.sum()  # looks at what would be folded
 
 
+class Named(Twice):
+    def forward(self, x):
+        return self.norm(input=self.conv(input=x)).mean((2, 3))
+
+
 def objective(model):
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -78,6 +83,12 @@ def test_folding_equals_normalizing(affine, bias):
     )
     theta = part.theta + 0.1
     assert part.measure(theta, plan=Plan(folded=True)).loss[0] == pytest.approx(float(part.value(theta)), rel=1e-12)
+
+
+def test_arguments_that_are_given_by_name_fold_too():
+    assert foldable(Named()) == [("conv", "norm")]
+    f = objective(Named())
+    torch.testing.assert_close(torch.tensor(f.measure(f.theta, plan=Plan(folded=True)).loss[0]), f.value(f.theta))
 
 
 def test_hooks_and_weights_that_are_looked_at_forbid_it():

@@ -126,7 +126,15 @@ def test_a_plan_that_answers_otherwise_or_fails_does_not_count():
     assert f.plan(100).kind == "loop"
 
 
-def test_choosing_takes_a_quarter_of_a_second_for_little_work():
+def test_plans_are_compared_at_the_parameters_of_the_network_wherever_it_was_last():
+    f = objective(nn.Linear(3, 4))
+    f.value(torch.full_like(f.theta, torch.nan))  # where any plan would agree with any other
+    watch = Stopwatch(f.network, f.loss, f._resident[0], refit=False)
+    assert np.isfinite(watch.seconds(Plan(examples=50)))
+    assert bool(torch.isfinite(watch.expected).all())
+
+
+def test_choosing_takes_a_second_for_little_work():
     f = objective(nn.Linear(3, 4))
     f.plan(3)
     begun = time.perf_counter()
