@@ -107,7 +107,7 @@ class Source:
         found = self.checkpoint(path)
         data = self.dataset(found)
         if found.module is not None and self.model is None:
-            model = found.module
+            model = _with_layers(found.module, path)
         elif found.model is None:
             raise ValueError(f"{path}: expected --model, since this checkpoint does not say its network: name it.")
         else:
@@ -196,6 +196,18 @@ class Loaded:
         specs = [known.model.name if known.model else "", known.data.name if known.data else "", known.loss]
         files = {spec.rpartition(":")[0] for spec in specs}
         return {file: sha256(file) for file in sorted(files) if file.endswith(".py")}
+
+
+def _with_layers(module: Any, path: Path) -> Any:
+    """Return a network that came with its weights, unless its layers cannot be told apart any more."""
+    import torch
+
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ValueError(
+            f"{path}: expected a network whose layers can be told apart, got TorchScript, which keeps their weights "
+            "alone: name the network that it was made from with --model."
+        )
+    return module
 
 
 def quietly_built(spec: Spec, data: Dataset) -> Any:

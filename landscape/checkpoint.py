@@ -111,8 +111,8 @@ def read(path: str | os.PathLike, *, trust: bool = False, key: str | None = None
     known: dict[str, Any] = {"path": str(path), "sha256": weights.sha256(path)}
     if isinstance(found, Mapping) and not isinstance(found.get("landscape"), (Tensor, NoneType)):
         return Checkpoint(**_described(found, path), **known)
-    module = found if isinstance(found, nn.Module) else None
-    return Checkpoint(state=weights.state_dict(found, path, key=key), module=module, **known)
+    state, module = weights.state_dict(found, path, key=key), weights.module(found, key=key)
+    return Checkpoint(state=state, module=module, **known)
 
 
 def dataset(spec: Spec) -> Dataset:

@@ -100,25 +100,25 @@ def state_dict(found: Any, path: str | os.PathLike, *, key: str | None = None) -
     ValueError
         If there is none; the error tells what there is.
     """
-    if isinstance(found, nn.Module):
-        return dict(found.state_dict())
     if key is not None:
         inner = _at(found, key)
         if not (isinstance(inner, nn.Module) or _is_state(inner)):
             there = f" there, of {_told(found)}" if inner is None else ""
             raise ValueError(f"{path}: expected a state dict at the key {key!r}, got {_told(inner)}{there}.")
-        return state_dict(inner, path)
-    if _is_state(found):
-        return {k: v for k, v in found.items() if isinstance(v, Tensor)}
-    for name in KEYS if isinstance(found, Mapping) else ():
-        inner = found.get(name)
-        if isinstance(inner, nn.Module) or _is_state(inner):
-            return state_dict(inner, path)
-        if isinstance(inner, Mapping) and any(_is_state(inner.get(k)) for k in KEYS):
-            return state_dict(inner, path)
-    places = ", ".join(KEYS[:5])
-    told = _told(found)
-    raise ValueError(f"{path}: expected a state dict, at the top or under {places} ..., got {told}: name its key.")
+        found = inner
+    place = _place(found)
+    if place is None:
+        places, told = ", ".join(KEYS[:5]), _told(found)
+        raise ValueError(f"{path}: expected a state dict, at the top or under {places} ..., got {told}: name its key.")
+    if isinstance(place, nn.Module):
+        return dict(place.state_dict())
+    return {k: v for k, v in place.items() if isinstance(v, Tensor)}
+
+
+def module(found: Any, *, key: str | None = None) -> nn.Module | None:
+    """Find a whole network in the place where `state_dict` finds its weights; None where there are weights alone."""
+    place = _place(found if key is None else _at(found, key))
+    return place if isinstance(place, nn.Module) else None
 
 
 def fit(model: nn.Module, state: Mapping[str, Tensor], where: str = "the checkpoint") -> None:
@@ -183,7 +183,9 @@ def _program(path: Path) -> str | None:
 
 def _trusted_program(path: Path, program: str) -> nn.Module:
     if program == "a TorchScript archive":
-        return torch.jit.load(path, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript itself: the file is there all the same
+            return torch.jit.load(path, map_location="cpu")
     return torch.export.load(path).module()
 
 
@@ -195,6 +197,8 @@ def _pickled(path: Path, trust: bool) -> Any:
             return torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as error:
         raise ValueError(_refusal(path, error)) from error
+    except (ImportError, AttributeError) as error:
+        raise ValueError(_unimportable(path, error) if trust else _damaged(path, error)) from error
     except Exception as error:  # torch and pickle raise nearly anything at damaged bytes
         raise ValueError(_damaged(path, error)) from error
 
@@ -209,6 +213,13 @@ def _refusal(path: Path, error: Exception) -> str:
     return (
         f"{path}: expected weights alone, got a pickle that would run code of its own ({names}): save a state dict, "
         "or pass --trust if you know where it comes from."
+    )
+
+
+def _unimportable(path: Path, error: Exception) -> str:
+    return (
+        f"{path}: expected a pickle of classes that can be imported, got {_line(error)}: put the folder of their code "
+        "on PYTHONPATH, or save a state dict and name the network with --model."
     )
 
 
@@ -249,6 +260,19 @@ def _is_state(found: Any) -> bool:
         return False
     tensors = sum(isinstance(value, Tensor) for value in found.values())
     return all(isinstance(key, str) for key in found) and tensors > len(found) / 2
+
+
+def _place(found: Any) -> nn.Module | Mapping | None:
+    """Find what holds the weights, a module or a state dict, in the usual places."""
+    if isinstance(found, nn.Module) or _is_state(found):
+        return found
+    for name in KEYS if isinstance(found, Mapping) else ():
+        inner = found.get(name)
+        if isinstance(inner, nn.Module) or _is_state(inner):
+            return inner
+        if isinstance(inner, Mapping) and any(_is_state(inner.get(k)) for k in KEYS):
+            return _place(inner)
+    return None
 
 
 def _at(found: Any, key: str) -> Any:

@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import pickle
+import sys
 import warnings
 from collections import OrderedDict
 
@@ -128,6 +129,26 @@ def test_trust_reads_a_pickled_module(tmp_path):
     (tmp_path / "net.pt").write_bytes(saved(module))
     found = weights.read(tmp_path / "net.pt", trust=True)
     assert same(weights.state_dict(found, "net.pt"), module.state_dict())
+
+
+def test_a_module_is_found_where_its_weights_are():
+    module = nn.Linear(2, 2)
+    assert weights.module(module) is module
+    assert weights.module({"epoch": 3, "model": module}) is module
+    assert weights.module({"best": module}, key="best") is module
+    assert weights.module({"state_dict": module.state_dict(), "model": module}) is None  # the weights may differ
+    assert weights.module({"epoch": 3}) is None
+
+
+class Absent(nn.Linear):
+    """A network whose code is gone when its pickle is read."""
+
+
+def test_a_trusted_pickle_whose_code_is_gone_says_so(tmp_path, monkeypatch):
+    (tmp_path / "net.pt").write_bytes(saved(Absent(2, 2)))
+    monkeypatch.delattr(sys.modules[__name__], "Absent")
+    with pytest.raises(ValueError, match=r"classes that can be imported, got AttributeError.*Absent.*PYTHONPATH"):
+        weights.read(tmp_path / "net.pt", trust=True)
 
 
 # Damage

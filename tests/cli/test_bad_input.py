@@ -7,11 +7,13 @@ import pickle
 import resource
 import subprocess
 import sys
+import warnings
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from landscape import checkpoint
 from landscape.cli import run
@@ -250,6 +252,18 @@ def test_a_checkpoint_that_names_code_needs_trust(here, measure, what):
     checkpoint.write(checkpoint.Checkpoint(**(vars(found) | {what: value})), "code.pt")
     assert measure("surface", "code.pt").refused("code to run", f"--{what}", "--trust")
     assert not (here / "ran").exists()
+
+
+def test_torchscript_gives_weights_but_no_network(here, measure):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(64, 10))).save("script.pt")
+    (here / "nets.py").write_text(
+        "from torch import nn\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    given = ("surface", "script.pt", "--data", "digits", "--trust")
+    assert measure(*given).refused("layers", "got TorchScript", "--model")
+    assert measure(*given, "--model", "nets.py:build").code == 0
 
 
 def test_a_network_that_ends_like_a_file_of_data_needs_trust(here, measure):
