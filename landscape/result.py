@@ -18,6 +18,8 @@ from landscape import discovery
 
 FORMAT = 1
 LARGEST = 2**33  # bytes of one array that `load` is willing to allocate
+NAMES = 2**16  # texts of one array, and
+TEXT = 2**26  # bytes of them: many elements of a small file may all be one long text
 DEFLATE = 1032  # zlib cannot compress better than this, so a file that claims more is lying
 NO_COORDINATE = "This is a netCDF dimension but not a netCDF variable.%10d"
 
@@ -193,8 +195,11 @@ def load(path: str | os.PathLike) -> Result:
             if not (meta["optional"] and _link(file, meta["name"] or name) is None)
         }
         try:
-            return cls(**arrays, origin=json.loads(str(file.attrs.get("origin", "{}"))))
-        except ValueError as error:
+            origin = json.loads(str(file.attrs.get("origin", "{}")))
+            if not isinstance(origin, dict):
+                raise ValueError(f"expected an origin of names and values, got {type(origin).__name__}")
+            return cls(**arrays, origin=origin)
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: expected a whole {kind}, got a damaged one ({error})") from error
 
 
@@ -242,10 +247,23 @@ def read_array(file: h5py.File, name: str) -> np.ndarray:
             f"for {dataset.id.get_storage_size()} stored ones."
         )
     if h5py.check_string_dtype(dataset.dtype):
-        return np.array(dataset.asstr()[()], dtype=str)
+        return _text(dataset, where)
     if dataset.dtype.kind not in "biufc":
         raise ValueError(f"{where}: expected numbers or text, got {dataset.dtype}.")
     return dataset[()]
+
+
+def _text(dataset: h5py.Dataset, where: str) -> np.ndarray:
+    """Read texts one by one, for as long as an array of them stays small."""
+    found, longest = [], 0
+    for index in np.ndindex(dataset.shape) if dataset.size <= NAMES else ():
+        found.append(dataset.asstr()[index])
+        longest = max(longest, len(found[-1]))
+        if 4 * longest * dataset.size > TEXT:  # NumPy gives every text the room of the longest
+            break
+    if len(found) != dataset.size or 4 * longest * dataset.size > TEXT:
+        raise ValueError(f"{where}: expected names, got texts of more than {TEXT} bytes, or more than {NAMES} of them.")
+    return np.array(found, dtype=str).reshape(dataset.shape)
 
 
 def _link(file: h5py.File, name: str) -> Any:

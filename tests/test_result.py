@@ -232,6 +232,17 @@ def group(file):
     file.create_group("vector")
 
 
+def one_long_text(file):
+    del file["class"]
+    texts = np.array(["x" * 2**20] + ["y"] * 999, dtype=object)  # a megabyte here, four gigabytes as an array
+    file.create_dataset("class", data=texts, dtype=h5py.string_dtype())
+
+
+def many_texts(file):
+    del file["class"]
+    file.create_dataset("class", (2**20,), dtype=h5py.string_dtype(), chunks=(2**10,), compression="gzip")[:] = "y"
+
+
 def attribute(name, value):
     return lambda file: file.attrs.__setitem__(name, value)
 
@@ -257,6 +268,10 @@ class TestDistrust:
                 "expected a whole Sample, got a damaged one .*length 3 on axis 't'",
             ),
             (attribute("origin", "{not json"), "expected a whole Sample"),
+            (attribute("origin", "[]"), "expected a whole Sample, .* an origin of names and values, got list"),
+            (attribute("origin", "[" * 60_000), "expected a whole Sample"),
+            (one_long_text, "expected names, got texts of more than"),
+            (many_texts, "expected names, got texts of more than"),
             (attribute("kind", "Other"), "expected a result of landscape, got an HDF5 file of kind 'Other'"),
             (attribute("kind", [1, 2]), "expected a result of landscape"),
             (attribute("kind", "os"), "expected a result of landscape"),
