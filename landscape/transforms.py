@@ -256,6 +256,18 @@ def transform(spec: str | Mapping[str, Any]) -> Transform:
         ) from None
 
 
+def text(record: Mapping[str, Any]) -> str:
+    """Write a record of ``origin["transforms"]`` as the text that `transform` reads.
+
+    Examples
+    --------
+    >>> text({"name": "longtail", "values": [100], "options": {"seed": 3}})
+    'longtail=100:seed=3'
+    """
+    name, values, options = _record(record)
+    return ":".join([f"{name}={','.join(map(str, values))}", *(f"{key}={value}" for key, value in options.items())])
+
+
 def _parsed(text: str) -> tuple[str, list, dict[str, Any]]:
     head, *rest = text.split(":")
     name, _, values = head.partition("=")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from landscape import losses
+from landscape import losses, transforms
 from landscape.checkpoint import Checkpoint, Spec
 from landscape.dataset import Dataset
 from landscape.engine import device as devices
@@ -189,4 +189,5 @@ def _origin(data: Dataset) -> Spec | None:
     origin = data.origin
     if "name" not in origin:
         return None
-    return Spec(origin["name"], dict(origin.get("arguments", {})), tuple(origin.get("transforms", ())))
+    changes = tuple(transforms.text(record) for record in origin.get("transforms", ()))
+    return Spec(origin["name"], dict(origin.get("arguments", {})), changes)

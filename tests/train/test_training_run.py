@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from landscape import checkpoint
+from landscape.data.digits import digits
 from landscape.dataset import Dataset
 from landscape.models.gpt import gpt
 from landscape.train.files import beside
@@ -17,6 +18,7 @@ from landscape.train.method import Method
 from landscape.train.observers.progress import progress
 from landscape.train.run import train
 from landscape.train.settings import Settings
+from landscape.transforms import longtail, subset
 
 SETTINGS = Settings(epochs=4, batch_size=16, seed=5)
 
@@ -133,6 +135,14 @@ def test_what_the_checkpoint_says(toy, tmp_path):
     assert training["train_accuracy"] > 0.8
     assert len(training["history"]) == 4
     assert training["history"][-1]["test_loss"] == training["test_loss"]
+
+
+def test_the_changes_of_the_data_are_written_as_they_are_read(tmp_path):
+    data = longtail(2)(subset(120, seed=3)(digits()))
+    train(data, nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), Settings(epochs=0), output=tmp_path / "a.pt")
+    found = checkpoint.read(tmp_path / "a.pt").data
+    assert found.transforms == ("subset=120:seed=3", "longtail=2:seed=0")
+    assert checkpoint.dataset(found).fingerprint("train") == data.fingerprint("train")
 
 
 def test_trajectory_holds_the_initial_and_every_kth_checkpoint(toy, tmp_path):
