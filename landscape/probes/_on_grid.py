@@ -33,4 +33,11 @@ class OnGrid:
     def band(self, low: float = 0.1, high: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Quantiles of the loss over draws, each with the axes of the loss."""
         draws = self.loss[None] if self.draw_loss is None else self.draw_loss
-        return np.quantile(draws, low, axis=0), np.quantile(draws, high, axis=0)
+        return _quantile(draws, low), _quantile(draws, high)
+
+
+def _quantile(draws: np.ndarray, share: float) -> np.ndarray:
+    """Return a quantile over draws; between infinities it is infinite, where NumPy has NaN."""
+    with np.errstate(invalid="ignore"):
+        between = np.quantile(draws, share, axis=0)
+    return np.where(np.isnan(between), np.quantile(draws, share, axis=0, method="higher"), between)

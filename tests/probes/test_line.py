@@ -1,5 +1,7 @@
 """Lines: closed forms, segments between checkpoints, draws."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +70,16 @@ def test_draws_have_a_median_and_a_band(quadratic):
     assert (low <= found.median).all()
     assert (found.median <= high).all()
     np.testing.assert_allclose(found.draw_loss[:, :, 2], found.loss[None, :, 2].repeat(3, 0), rtol=1e-12)
+
+
+def test_quantiles_between_infinities_are_infinite(quadratic):
+    found = line(quadratic.objective, points=3, draws=4)
+    loss = np.array([1.0, 2.0, np.inf, np.inf])
+    found = replace(found, draw_loss=np.broadcast_to(loss[:, None, None], found.draw_loss.shape))
+    low, high = found.band(0.0, 0.9)
+    assert (low == 1).all()
+    assert (high == np.inf).all()
+    assert (found.band(1 / 3, 0.5)[0] == 2).all()
 
 
 def test_an_automatic_span_and_its_multiple(quadratic):
