@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,7 +50,9 @@ class Axes:
             vectors = [objective.theta, *loaded.vectors(others)]
             return directions.between(objective, vectors, [p.stem for p in ends], count=count, seed=knobs["seed"])
         if kind == "principal":
-            return directions.principal(objective, [*thetas, objective.theta], [*names, "end"], count=count)
+            if not (thetas and bool((thetas[-1] == objective.theta).all())):  # else it would count twice
+                names, thetas = [*names, "end"], [*thetas, objective.theta]
+            return directions.principal(objective, thetas, names, count=count)
         if kind == "gradient":
             found = directions.gradient(objective, count, seed=knobs["seed"])
         elif kind != "random":
@@ -67,13 +70,13 @@ class Axes:
         return [*self.trajectory_paths(), *vectors]
 
     def trajectory_paths(self) -> list[Path]:
-        """List the checkpoints of the trajectory: a folder stands for its checkpoints, by name."""
+        """List the checkpoints of the trajectory: a folder stands for its checkpoints, by name, 9 before 10."""
         found: list[Path] = []
         for path in self.trajectory or ():
-            inside = sorted(p for p in path.iterdir() if p.suffix in WEIGHTS) if path.is_dir() else [path]
+            inside = [p for p in path.iterdir() if p.suffix in WEIGHTS] if path.is_dir() else [path]
             if not inside:
                 raise ValueError(f"{path}: expected a folder of checkpoints, got none in it.")
-            found += inside
+            found += sorted(inside, key=_numbered)
         return found
 
     def record(self) -> dict[str, Any]:
@@ -108,3 +111,8 @@ class Axes:
             raise ValueError(f"Expected one checkpoint with --directions {kind}, got {len(others) + 1}: use between.")
         if path and kind == "between":
             raise ValueError("Expected a trajectory or several checkpoints, got both: leave out --trajectory.")
+
+
+def _numbered(path: Path) -> list[tuple[int, str]]:
+    """Cut a name into words and numbers, so that it is sorted as people count."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]

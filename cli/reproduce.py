@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from landscape.cli._measure import Job
 
 
+SMALL = 0.01  # nats, or a fraction: differences of smaller values are not relative to them
+
+
 def reproduce(
     result: Path,
     *,
@@ -28,7 +31,7 @@ def reproduce(
     trust : bool
         Run the code that the result names (a network or data in a Python file).
     tolerance : float
-        Largest difference, relative to the largest value of an array, that counts as agreement.
+        Largest difference that counts as agreement, relative to each value, or to 0.01 if that is more.
     """
     from landscape.result import load
 
@@ -39,7 +42,7 @@ def reproduce(
     again = job.measure(loaded, job.identity(loaded))
     worst = {name: difference(getattr(found, name), getattr(again, name)) for name in found.quantities()}
     for name, value in worst.items():
-        print(f"{name}: {'equal' if value == 0 else f'differs by {value:.2g} of its largest value'}")
+        print(f"{name}: {'equal' if value == 0 else f'differs by {value:.2g} of its value'}")
     wrong = [name for name, value in worst.items() if not value <= tolerance]
     if wrong:
         raise ValueError(f"{result}: expected the same numbers again, got other ones in {', '.join(wrong)}.")
@@ -47,8 +50,9 @@ def reproduce(
 
 
 def difference(old: Any, new: Any) -> float:
-    """Return the largest difference of two arrays, relative to the largest finite value.
+    """Return the largest difference of two arrays, relative to the values themselves, or to 0.01 where that is more.
 
+    A surface spans many orders of magnitude: what is small beside its rim may be all that matters at its center.
     Infinity where shapes differ, or one is finite and the other is not; equal infinities and NaNs do not differ.
     """
     import numpy as np
@@ -62,8 +66,8 @@ def difference(old: Any, new: Any) -> float:
         return 0.0
     if not np.isfinite(old[~same]).all() or not np.isfinite(new[~same]).all():
         return float("inf")
-    scale = max(np.abs(array[np.isfinite(array)]).max() for array in (old, new))
-    return float(np.abs(old[~same] - new[~same]).max() / scale)
+    old, new = old[~same].astype(float), new[~same].astype(float)
+    return float((np.abs(old - new) / np.maximum(SMALL, np.maximum(np.abs(old), np.abs(new)))).max())
 
 
 def described(origin: dict[str, Any], path: Path) -> Job:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from landscape import checkpoint, load
+from landscape.cli.reproduce import difference
 
 NETS = """
 from torch import nn
@@ -118,6 +119,30 @@ def test_lines(here, measure):
     assert found.checkpoint_residual == pytest.approx([0, 0], abs=1e-5)
 
 
+def test_a_trajectory_that_reaches_the_checkpoint_does_not_count_it_twice(here, measure):
+    assert measure("surface", "a.pt", "--directions", "principal", "--trajectory", "a.trajectory").code == 0
+    names = [f"epoch-{epoch:04d}" for epoch in range(4)]
+    assert list(load("a.surface.h5").checkpoint) == names
+    others = [f"a.trajectory/{name}.pt" for name in names[:3]]
+    assert measure("surface", "a.pt", "--trajectory", *others, "-o", "s.h5").code == 0
+    assert list(load("s.h5").checkpoint) == [*names[:3], "end"]
+    np.testing.assert_array_equal(load("s.h5").loss, load("a.surface.h5").loss)
+
+
+def test_a_folder_of_checkpoints_is_counted_as_people_count(here, measure):
+    (here / "path").mkdir()
+    for epoch, name in enumerate(("e2.pt", "e9.pt", "e10.pt")):
+        (here / "a.trajectory" / f"epoch-{epoch:04d}.pt").rename(here / "path" / name)
+    assert measure("surface", "a.pt", "--trajectory", "path").code == 0
+    assert list(load("a.surface.h5").checkpoint) == ["e2", "e9", "e10", "end"]
+
+
+def test_agreement_is_of_each_value():
+    """Of a surface whose rim is a million times as high as its center."""
+    assert difference(np.array([0.01, 1e5]), np.array([5.0, 1e5])) == pytest.approx(0.998)
+    assert difference(np.array([0.0, 1.0]), np.array([1e-7, 1.0])) == pytest.approx(1e-5)
+
+
 def test_planes_through_checkpoints(here, measure):
     for others in (["b.pt"], ["b.pt", "c.pt"]):
         assert measure("surface", "a.pt", *others, "-o", f"{len(others)}.h5").code == 0
@@ -133,7 +158,7 @@ def test_trajectories(here, measure):
     assert measure("surface", "a.pt", "--trajectory", "a.trajectory", "-o", "p.h5").code == 0
     found = load("p.h5")
     assert found.explained.sum() == pytest.approx(1, abs=0.2)
-    assert list(found.checkpoint) == ["epoch-0000", "epoch-0001", "epoch-0002", "epoch-0003", "end"]
+    assert list(found.checkpoint) == ["epoch-0000", "epoch-0001", "epoch-0002", "epoch-0003"]
     assert found.checkpoint_residual[-1] == pytest.approx(0, abs=1e-6)
     for kind in ("random", "gradient"):
         words = ["--trajectory", "a.trajectory/epoch-0000.pt", "a.trajectory/epoch-0003.pt", "--directions", kind]
