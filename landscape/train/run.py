@@ -7,16 +7,21 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from landscape import losses, transforms
 from landscape.checkpoint import Checkpoint, Spec
-from landscape.dataset import Dataset
+from landscape.dataset import Dataset, Split
 from landscape.engine import device as devices
+from landscape.engine import resident
+from landscape.engine.network import Network
+from landscape.engine.trial import trial
+from landscape.reading import read
 from landscape.train.assembly import assembled
 from landscape.train.batches import Resident
 from landscape.train.evaluation import evaluate
@@ -107,7 +112,8 @@ def train(
     ------
     ValueError
         If the checkpoint exists or the settings differ from those of an unfinished run, without `force`;
-        if a setting does not fit the data; if the run diverges (`landscape.train.fit.Diverged`).
+        if a setting, the network or the loss does not fit the data; if the run diverges
+        (`landscape.train.fit.Diverged`).
     OSError
         If a file cannot be written.
     KeyboardInterrupt
@@ -121,6 +127,7 @@ def train(
     loss = loss or LOSSES[data.task]
     exact = "float32" if settings.precision == "bfloat16" else settings.precision
     splits = _resident(data, exact, device)
+    _try(data, model, losses.loss(loss), splits["train"].device, devices.dtype(exact))
     run = assembled(splits["train"], model, settings, loss=loss, method=method)
     record = Record(
         settings, method.name or settings.optimizer, losses.name(loss), model_spec, data_spec or _origin(data)
@@ -183,6 +190,20 @@ def _resident(data: Dataset, precision: str, device: str) -> dict[str, Resident]
         raise ValueError("Expected float32 or bfloat16 on mps, got float64: use --device cpu for it.")
     data.split("train")  # its absence is an error that names the data
     return {name: Resident(data.split(name), dtype, where) for name in data.splits}
+
+
+def _try(data: Dataset, model: nn.Module, loss: Callable, where: torch.device, dtype: torch.dtype) -> None:
+    """Run a network and its loss on a few examples, so that what does not fit is said before anything is written."""
+    few = {name: read(_few(data.split(name))) for name in data.splits}
+    with torch.random.fork_rng(devices=[]):
+        network = Network(model, "*", dtype, where)
+        trial(network, loss, {n: resident.Resident(e, dtype, where, 0) for n, e in few.items()}, stochastic=True)
+
+
+def _few(split: Split) -> Split:
+    """Keep the first example, and the one with the largest label."""
+    rows = [0, int(np.argmax(np.asarray(split.targets).reshape(len(split.targets), -1).max(1)))]
+    return replace(split, inputs=split.inputs[rows], targets=split.targets[rows])
 
 
 def _origin(data: Dataset) -> Spec | None:

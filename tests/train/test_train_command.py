@@ -69,6 +69,21 @@ def test_errors_name_what_is_known():
         train(model_arg=["width"])
 
 
+@pytest.mark.parametrize(
+    ("network", "loss", "words"),
+    [
+        ("nn.Linear(3, 10)", None, "Expected inputs that Linear takes"),
+        ("nn.Sequential(nn.Flatten(), nn.Linear(64, 3))", None, "Expected labels from 0 to 2"),
+        ("nn.Sequential(nn.Flatten(), nn.Linear(64, 10))", "mse", "Expected targets of the outputs' shape"),
+    ],
+)
+def test_a_network_or_loss_that_does_not_fit_is_told_before_a_file_is_written(tmp_path, network, loss, words):
+    (tmp_path / "nets.py").write_text(f"from torch import nn\ndef build():\n    return {network}\n")
+    with pytest.raises(ValueError, match=words):
+        train(model="nets.py:build", loss=loss, settings=Settings(epochs=1), device="cpu")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["nets.py"]
+
+
 def test_names_and_places(tmp_path):
     assert (short("digits"), short("dir/net.py:build"), short("dir/points.npz")) == ("digits", "build", "points")
     assert located("nets.py:build") == f"{tmp_path / 'nets.py'}:build"
