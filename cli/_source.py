@@ -194,8 +194,7 @@ class Loaded:
 
         known = self.checkpoint
         specs = [known.model.name if known.model else "", known.data.name if known.data else "", known.loss]
-        files = {spec.rpartition(":")[0] for spec in specs}
-        return {file: sha256(file) for file in sorted(files) if file.endswith(".py")}
+        return {file: sha256(file) for file in sorted(filter(None, map(discovery.source, specs)))}
 
 
 def _with_layers(module: Any, path: Path) -> Any:

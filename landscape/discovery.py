@@ -92,6 +92,12 @@ def registered(spec: str) -> bool:
     return ":" not in spec
 
 
+def source(spec: str) -> str | None:
+    """Return the Python file of a resolved specification; None of a registered name."""
+    where, _, _ = spec.rpartition(":")
+    return where if where.endswith(".py") else getattr(sys.modules.get(where), "__file__", None)
+
+
 def did_you_mean(word: str, known: list[str]) -> str:
     """Suggest the nearest known word: `` (did you mean 'lenet'?)``, or nothing."""
     near = difflib.get_close_matches(word, known, n=1)

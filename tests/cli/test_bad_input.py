@@ -163,6 +163,17 @@ def test_a_result_of_another_origin_stays(here, measure):
     assert (here / "s.h5").read_bytes() == content
 
 
+@pytest.mark.parametrize("spec", ["{name}.py:build", "{name}:build"])
+def test_a_result_of_other_code_stays(here, measure, spec):
+    name = f"nets_{len(spec)}"  # a module is imported once by a process
+    code = "from landscape.models.mlp import mlp as build\n"
+    (here / f"{name}.py").write_text(code)
+    words = ["surface", "a.pt", "--model", spec.format(name=name), "--model-arg", "shape=64,"]
+    assert measure(*words).code == 0
+    (here / f"{name}.py").write_text(code + "# changed\n")
+    assert measure(*words).refused("another origin", "code")
+
+
 @pytest.mark.parametrize("kind", ["text", "hdf5"])
 def test_a_foreign_file_as_output_stays(here, measure, kind):
     if kind == "text":
