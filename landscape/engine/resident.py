@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ class Resident:
 
     def __init__(self, examples: Examples, dtype: torch.dtype, device: torch.device, classes: int = 0) -> None:
         self.examples, self.dtype, self.device, self.classes = examples, dtype, device, classes
+        self.normalization = normalization(examples.mean, examples.std, dtype, device)
         leaves = pytree.tree_leaves(examples.segments)
         room = free_memory(device) * SHARE
         self.decoded = sum(leaf.numel() * dtype.itemsize for leaf in leaves) <= room
@@ -89,22 +90,35 @@ class Resident:
         return targets.to(self.dtype) if targets.is_floating_point() else targets.long()
 
     def _decode(self, inputs: Any) -> Any:
-        return pytree.tree_map(self._decoded, inputs)
+        return pytree.tree_map(lambda leaf: decoded(leaf.to(self.device), self.dtype, self.normalization), inputs)
 
-    def _decoded(self, leaf: Tensor) -> Tensor:
-        leaf = leaf.to(self.device)
-        if leaf.dtype == torch.uint8:
-            leaf = leaf.to(self.dtype) / 255
-        elif leaf.is_floating_point():
-            leaf = leaf.to(self.dtype)
-        if self.examples.mean is None or not leaf.is_floating_point():
-            return leaf
-        axes = (1, -1, *[1] * (leaf.ndim - 2))
-        mean, std = (
-            torch.tensor(v, dtype=self.dtype, device=self.device).view(axes)
-            for v in (self.examples.mean, self.examples.std)
-        )
-        return (leaf - mean) / std
+
+def normalization(
+    mean: Sequence[float] | None, std: Sequence[float] | None, dtype: torch.dtype, device: torch.device
+) -> list[Tensor]:
+    """Bring mean and standard deviation of the channels to a device; an empty list where there are none."""
+    return [torch.tensor(values, dtype=dtype, device=device) for values in (mean, std) if values]
+
+
+def decoded(inputs: Tensor, dtype: torch.dtype, normalization: Sequence[Tensor]) -> Tensor:
+    """Decode pixels to (x / 255 - mean) / std, and real numbers to (x - mean) / std; other integers stay as they are.
+
+    Parameters
+    ----------
+    inputs : Tensor of shape (B, C, ...)
+    dtype : torch.dtype
+        Of what is decoded.
+    normalization : sequence of two Tensors (C,), or empty
+        Mean and standard deviation of the channels.
+    """
+    if inputs.dtype == torch.uint8:
+        inputs = inputs.to(dtype) / 255
+    elif inputs.is_floating_point():
+        inputs = inputs.to(dtype)
+    if not normalization or not inputs.is_floating_point():
+        return inputs
+    mean, std = (values.view(1, -1, *[1] * (inputs.ndim - 2)) for values in normalization)
+    return (inputs - mean) / std
 
 
 def _laid_out(inputs: Any, channels_last: bool) -> Any:

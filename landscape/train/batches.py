@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from landscape.dataset import Split
+from landscape.engine.resident import decoded, normalization
 from landscape.train.augmentation import Augmentation
 from landscape.train.streams import Streams
 
@@ -47,10 +48,7 @@ class Resident:
         if self.targets.is_floating_point():
             self.targets = self.targets.to(dtype)
         self.dtype, self.device = dtype, device
-        axes = (1, -1, *[1] * (self.inputs.ndim - 2))
-        self.normalization = [
-            torch.tensor(values, dtype=dtype, device=device).view(axes) for values in (split.mean, split.std) if values
-        ]
+        self.normalization = normalization(split.mean, split.std, dtype, device)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -60,17 +58,7 @@ class Resident:
         inputs = self.inputs[index]
         if augment is not None:
             inputs = augment(inputs, generator)
-        return Batch(self._decoded(inputs), self.targets[index])
-
-    def _decoded(self, inputs: Tensor) -> Tensor:
-        if inputs.dtype == torch.uint8:
-            inputs = inputs.to(self.dtype) / 255
-        elif inputs.is_floating_point():
-            inputs = inputs.to(self.dtype)
-        if not self.normalization:
-            return inputs
-        mean, std = self.normalization
-        return (inputs - mean) / std
+        return Batch(decoded(inputs, self.dtype, self.normalization), self.targets[index])
 
 
 class Batches:
