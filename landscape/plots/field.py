@@ -11,6 +11,7 @@ from landscape.result import Result
 
 QUANTITIES = ("loss", "accuracy", "loss_error", "accuracy_error", "spread")
 BAND = (10, 90)  # percentiles of the draws that a band shows
+SQUARES = ("mse", "mae", "huber")  # losses in units of the targets, not in nats
 DECADES = 30.0  # largest over smallest value from which a logarithmic scale is easier to read
 
 
@@ -103,12 +104,13 @@ def caption(result: Any, quantity: str, split: str | None = None) -> str:
 
 
 def unit(result: Result, quantity: str) -> str:
-    """Unit of a drawn quantity in brackets."""
+    """Unit of a drawn quantity in brackets; none for errors of regression, whose unit is that of the targets."""
     if percent(quantity) > 1:
         return "[%]"
     name = "loss" if quantity == "spread" else quantity
     stated = result.declared()[name]["unit"]
-    return f"[{stated}]" if stated else ""
+    loss = str(result.origin.get("loss", ""))
+    return f"[{stated}]" if stated and not (stated == "nat" and loss in SQUARES) else ""
 
 
 def spacing(quantity: str, log: bool | str) -> bool | str:

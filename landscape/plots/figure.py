@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -187,8 +188,9 @@ def _single(result: Result, page: Venue, style: dict[str, Any]) -> Figure:
 
 
 def _name(entry: Any) -> str:
+    """Name a network or data without its folder, which is nobody's business on a page."""
     name = entry.get("name") if isinstance(entry, dict) else entry
-    return str(name) if name else ""
+    return PurePath(str(name)).name if name else ""
 
 
 def _directions(entry: Any) -> list[str]:

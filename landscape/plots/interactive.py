@@ -121,7 +121,7 @@ def _relief(result: Any, quantity: str, part: str, last: bool) -> list[Any]:
     bar = {
         "title": f"{quantity} {field.unit(result, quantity)}",
         "tickvals": list(np.log10(ticks) if log else ticks),
-        "ticktext": [f"{tick:.3g}" for tick in ticks],
+        "ticktext": [f"{tick:.6g}" for tick in ticks],
         "len": 0.6,
     }
     digits = ".2f" if quantity == "accuracy" else ".4g"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LADDERS = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))  # steps within a decade, finest first
 MOST = 14  # more lines than this are not told apart in one column
 TICKS = 10
+DIGITS = range(3, 9)  # of a label: as few as do
+READABLE = 0.02  # of the gap between levels, by which a label may be rounded
 
 
 def levels(values: np.ndarray, *, log: bool | str = "auto", clip: float | None = None) -> np.ndarray:
@@ -131,8 +133,21 @@ def ticks(steps: np.ndarray) -> np.ndarray:
 
 
 def labelled(steps: Iterable[float]) -> list[str]:
-    """Write levels as labels."""
-    return [number(step) for step in steps]
+    """Write levels as labels, with the digits that tell neighbours apart.
+
+    Examples
+    --------
+    >>> labelled([9.96, 10.0, 10.04]), labelled([2.3, 2.3025, 2.305]), labelled([0.0, 0.5, 1.0])
+    (['9.96', '10', '10.04'], ['2.3', '2.3025', '2.305'], ['0', '0.5', '1'])
+    """
+    steps = np.asarray(list(steps), dtype=float)
+    room = READABLE * np.diff(steps).min() if len(steps) > 1 else np.inf
+    digits = next((d for d in DIGITS if (np.abs(_rounded(steps, d) - steps) <= room).all()), DIGITS[-1])
+    return [number(step, digits) for step in steps]
+
+
+def _rounded(steps: np.ndarray, digits: int) -> np.ndarray:
+    return np.array([float(f"{step:.{digits - 1}e}") for step in steps])
 
 
 def colorbar(drawn: Any, panels: Any, steps: np.ndarray, label: str, **place: Any) -> Any:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from landscape.plots import draw, label, save
+from landscape.plots import draw, field, label, save
 from landscape.plots.classes import classes
 from landscape.plots.figure import figure, heading
 from landscape.plots.style import VENUES, style
@@ -71,6 +71,8 @@ def test_the_heading_says_what_it_knows(make_surface, make_line):
     assert words == "lenet on digits\nrandom directions · filter-normalized · seed 0 · 9 × 6 points"
     assert heading(make_surface(origin={})).replace("\u00a0", " ") == "9 × 6 points"
     assert heading(make_surface(origin={"model": "a.py:f", "directions": None})).startswith("a.py:f\n")
+    own = {"model": {"name": "/home/me/nets.py:build"}, "data": {"name": "/data/points.npz"}}
+    assert heading(make_surface(origin=own)).startswith("nets.py:build on points.npz\n")
 
 
 def test_an_unknown_venue_is_refused():
@@ -134,3 +136,8 @@ def test_an_unknown_suffix_writes_nothing(make_line, tmp_path):
 def test_labels_carry_units():
     assert label({"meaning": "mean loss", "unit": "nat"}) == "mean loss [nat]"
     assert label({"meaning": "accuracy", "unit": ""}) == "accuracy"
+
+
+def test_an_error_of_regression_is_not_in_nats(make_surface):
+    assert field.unit(make_surface(origin={"loss": "cross_entropy"}), "loss") == "[nat]"
+    assert field.unit(make_surface(origin={"loss": "mse"}), "loss") == ""

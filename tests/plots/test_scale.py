@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from landscape.plots.field import logarithmic
-from landscape.plots.scale import MOST, levels, shared_levels, ticks
+from landscape.plots.scale import MOST, labelled, levels, shared_levels, ticks
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,15 @@ def test_levels_of_accuracies_are_fractions(make_surface):
     assert 0 <= steps[0] < steps[-1] <= 1
     drawn = draw(surface, quantity="accuracy", levels=steps).collections[0]
     np.testing.assert_allclose(drawn.levels, 100 * steps)
+
+
+@pytest.mark.parametrize("span", [(9.84, 10.08), (1_238_000.0, 1_243_000.0), (2.3, 2.306), (0.02, 60.0), (1e-12, 1e30)])
+def test_labels_tell_levels_apart(span):
+    steps = levels(np.array(span))
+    assert len(set(labelled(steps))) == len(steps)
+
+
+def test_labels_are_as_short_as_they_can_be():
+    assert labelled([1.0, 1.5, 2.0]) == ["1", "1.5", "2"]
+    assert labelled([10.0, 10.25, 10.5]) == ["10", "10.25", "10.5"]
+    assert labelled([1 / 3, 2 / 3]) == ["0.333", "0.667"]
