@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -131,6 +132,8 @@ def read(data: Any, *, stochastic: bool = False) -> Examples:
     with torch.random.fork_rng(devices=[]):
         if not stochastic:
             _refuse_random(data.dataset if isinstance(data, DataLoader) else data)
+            if isinstance(data, DataLoader):
+                _refuse_random_choice(data)
         segments = _segments(_batch(batch) for batch in _batches(data))
     if not segments:
         raise ValueError("Expected data with at least one example, got none.")
@@ -231,6 +234,19 @@ def _collated(examples: Iterable[Any]) -> Iterator[Any]:
                 f"Expected examples of one shape that stack into batches, got others ({error}): "
                 "pass a DataLoader with a collate_fn."
             ) from error
+
+
+def _refuse_random_choice(loader: DataLoader) -> None:
+    """Refuse a loader whose sampler takes other examples each time; the order alone does not matter."""
+    if isinstance(loader.dataset, IterableDataset) or isinstance(loader.sampler, RandomSampler):
+        return  # the former has no sampler to ask, the latter is read in the order of its dataset
+    drawn = loader.sampler if loader.batch_size is not None else loader.batch_sampler or loader.sampler
+    once, again = (Counter(i for one in drawn for i in (one if isinstance(one, list) else [one])) for _ in range(2))
+    if once != again:
+        raise ValueError(
+            f"Expected a loader that takes the same examples twice, got others from its {type(drawn).__name__}: "
+            "pass its dataset, or stochastic=True to keep one reading."
+        )
 
 
 def _refuse_random(data: Any) -> None:

@@ -5,7 +5,16 @@ from collections import UserDict
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 from landscape.dataset import Split
 from landscape.reading import Examples, read
@@ -56,6 +65,15 @@ FORMS = {
     "split": lambda: Split(X.numpy(), Y.numpy()),
     "examples": lambda: read((X, Y)),
 }
+
+
+def test_a_sampler_that_takes_other_examples_each_time_is_refused():
+    weighted, data = WeightedRandomSampler(torch.ones(11), 11), TensorDataset(X, Y)
+    for knobs in ({"sampler": weighted, "batch_size": 4}, {"batch_sampler": BatchSampler(weighted, 4, False)}):
+        with pytest.raises(ValueError, match=r"same examples twice, got others from its (Weighted|Batch).*Sampler"):
+            read(DataLoader(data, **knobs))
+        assert read(DataLoader(data, **knobs), stochastic=True).size == 11
+    assert read(DataLoader(data, 4, sampler=SubsetRandomSampler(range(7)))).size == 7
 
 
 @pytest.mark.parametrize("form", FORMS)
