@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import io
 import os
 import sys
 import warnings
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Errors and warnings are one line each on standard error; ``LANDSCAPE_DEBUG=1`` shows the traceback.
     """
     warnings.formatwarning = lambda message, *_, **__: f"landscape: warning: {_line(message)}\n"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ± is no reason to fail
     sys.exit(run(arguments))
 
 

@@ -59,8 +59,8 @@ class Job:
         OSError
             If a file is missing or cannot be written.
         """
-        path = self.output.path(self.checkpoints[0], self.probe)
         self._check()
+        path = self.output.path(self.checkpoints[0], self.probe)
         loaded = self.source.load(self.checkpoints[0])
         identity = self.identity(loaded)
         found = self.output.finished(path, identity)
@@ -105,7 +105,8 @@ class Job:
         self.output.formats()
         for checkpoint in self.checkpoints:
             if not checkpoint.is_file():
-                raise FileNotFoundError(f"{checkpoint}: expected a checkpoint, got no such file.")
+                told = "a folder" if checkpoint.is_dir() else "no such file"
+                raise FileNotFoundError(f"{checkpoint}: expected a checkpoint, got {told}.")
         if self.axes is not None:
             self.axes.check()
 

@@ -47,6 +47,7 @@ def test_no_such_file(here, measure):
     assert measure("surface", "none.pt").refused("none.pt", "no such file")
     assert measure("surface", "a.pt", "none.pt").refused("none.pt", "no such file")
     assert measure("surface", "a.pt", "--trajectory", "none").refused("none", "no such file")
+    assert measure("surface", ".").refused("expected a checkpoint, got a folder")
     assert not list(here.glob("*.h5*"))
 
 

@@ -100,6 +100,12 @@ def test_show_tells_numbers_arrays_and_origin(measured, ask):
     assert origin["directions"]["kind"] == "principal"
 
 
+def test_a_terminal_that_lacks_letters_is_no_reason_to_fail(measured):
+    words = ["-c", "from landscape.cli import main; main()", "show", str(measured / "line.h5")]
+    asked = {"env": os.environ | {"PYTHONIOENCODING": "ascii"}, "capture_output": True, "check": True}
+    assert b"center: loss" in subprocess.run([sys.executable, *words], **asked).stdout
+
+
 def test_export(measured, tmp_path, ask):
     pytest.importorskip("pyevtk")
     assert ask("export", measured / "surface.h5", "-o", tmp_path / "s.csv").code == 0
