@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -43,6 +44,7 @@ class Axes:
         path = self.trajectory_paths()
         kind = self.directions or ("between" if others else "principal" if path else "random")
         self._fit(kind, others, path)
+        self._heed(kind, knobs)
         objective = loaded.objective
         names, thetas = [p.stem for p in path], loaded.vectors(path)
         if kind == "between":
@@ -105,6 +107,16 @@ class Axes:
         for path in self.trajectory_paths():
             if not path.is_file():
                 raise FileNotFoundError(f"{path}: expected a checkpoint or a folder of them, got no such file.")
+
+    @staticmethod
+    def _heed(kind: str, knobs: dict[str, Any]) -> None:
+        """Refuse knobs of random directions that other axes would not heed."""
+        from landscape import directions
+
+        usual = inspect.signature(directions.random).parameters
+        idle = [name for name in ("normalization", "include") if knobs[name] != usual[name].default]
+        if idle and kind != "random":
+            raise ValueError(f"Expected --{idle[0]} with random directions alone, got it with {kind}: leave it out.")
 
     def _fit(self, kind: str, others: Sequence[Path], path: Sequence[Path]) -> None:
         if others and kind != "between":

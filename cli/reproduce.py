@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,8 +38,9 @@ def reproduce(
     from landscape.result import load
 
     found = load(result)
-    job = described(found.origin, result)
-    _vet(found.origin, result, trust)
+    with _whole_origin(result):
+        job = described(found.origin, result)
+        _vet(job, found.origin, result, trust)
     loaded = job.source.load(job.checkpoints[0])
     again = job.measure(loaded, job.identity(loaded))
     worst = {name: difference(getattr(found, name), getattr(again, name)) for name in found.quantities()}
@@ -76,43 +79,54 @@ def described(origin: dict[str, Any], path: Path) -> Job:
     Raises
     ------
     ValueError
-        If the origin is not that of a command, or not whole.
+        If the origin is not that of a command.
+    KeyError, TypeError, AttributeError
+        If it is not whole.
     """
     from landscape.cli._axes import Axes
     from landscape.cli._measure import Job
     from landscape.cli._output import Output
+    from landscape.cli._probe import defaults
     from landscape.cli._source import Source
     from landscape.discovery import names
     from landscape.engine.plan import Plan
 
+    if origin.get("command") not in names("landscape.probes"):
+        raise ValueError(f"{path}: expected a result that a command wrote, got one that does not say its command.")
+    if unknown := origin["knobs"].keys() - defaults(origin["command"]).keys():
+        raise ValueError(f"{path}: expected the knobs of {origin['command']}, got {', '.join(sorted(unknown))} too.")
+    files = [origin["checkpoint"], *origin["others"]]
+    axes = origin["axes"] and Axes(
+        directions=origin["axes"]["directions"],
+        trajectory=[Path(p) for p in origin["axes"]["trajectory"] or ()] or None,
+    )
+    return Job(
+        origin["command"],
+        tuple(Path(file["path"]) for file in files[: origin["checkpoints"]]),
+        Source(**origin["source"] | {"strategy": str(Plan(**origin["plan"]))}),
+        axes,
+        Output(plot="none"),
+        {name: tuple(value) if isinstance(value, list) else value for name, value in origin["knobs"].items()},
+    )
+
+
+@contextmanager
+def _whole_origin(path: Path) -> Iterator[None]:
+    """Say in one line that an origin lacks something."""
     try:
-        if origin.get("command") not in names("landscape.probes"):
-            raise ValueError(f"{path}: expected a result that a command wrote, got one that does not say its command.")
-        files = [origin["checkpoint"], *origin["others"]]
-        axes = origin["axes"] and Axes(
-            directions=origin["axes"]["directions"],
-            trajectory=[Path(p) for p in origin["axes"]["trajectory"] or ()] or None,
-        )
-        return Job(
-            origin["command"],
-            tuple(Path(file["path"]) for file in files[: origin["checkpoints"]]),
-            Source(**origin["source"] | {"strategy": str(Plan(**origin["plan"]))}),
-            axes,
-            Output(plot="none"),
-            {name: tuple(value) if isinstance(value, list) else value for name, value in origin["knobs"].items()},
-        )
+        yield
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: expected a whole origin, got a damaged one ({error!r}).") from error
 
 
-def _vet(origin: dict[str, Any], path: Path, trust: bool) -> None:
+def _vet(job: Job, origin: dict[str, Any], path: Path, trust: bool) -> None:
     """Refuse code that only the result asks for, and files that have changed since."""
     from landscape.discovery import registered
     from landscape.weights import sha256
 
-    source = origin["source"]
-    code = [source[name] for name in ("model", "data", "loss") if source[name] and not registered(source[name])]
-    if (code or source["trust"]) and not trust:
+    source = job.source
+    code = [spec for spec in (source.model, source.data, source.loss) if spec and not registered(spec)]
+    if (code or source.trust) and not trust:
         raise ValueError(
             f"{path}: expected registered names, got a result that would run code of its own "
             f"({', '.join(code) or 'trusted files'}): pass --trust, if you know where it comes from."
