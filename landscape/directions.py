@@ -25,6 +25,7 @@ __all__ = ["Frame", "Marks", "between", "given", "gradient", "load", "principal"
 NORMALIZATIONS = ("filter", "layer", "weight", "model", "none")
 KEPT_OUT = ("bias", "norm")  # roles whose share of a random direction is zero unless included
 COLUMNS = 2**16  # parameters of all checkpoints that are held in float64 at a time
+PARALLEL = 16  # roundings from 1 within which a cosine is that of parallel directions
 FLAT = 1e-12  # share of the variance below which a trajectory does not span a direction
 
 
@@ -263,7 +264,7 @@ def given(objective: Objective, vectors: Any, *, center: Tensor | None = None) -
     Raises
     ------
     ValueError
-        If they have another length, or one is zero or not finite.
+        If they have another length, one is zero or not finite, or two are parallel.
     """
     center = _center(objective, center)
     vectors = torch.atleast_2d(torch.as_tensor(vectors)).to(center)
@@ -272,7 +273,16 @@ def given(objective: Objective, vectors: Any, *, center: Tensor | None = None) -
     for number, vector in enumerate(vectors, start=1):
         if not bool(torch.isfinite(vector).all()) or not bool(vector.any()):
             raise ValueError(f"Expected directions to go along, got zero or not finite numbers as direction {number}.")
+    _require_plane(vectors)
     return Frame(center, vectors, _numbered("given direction", len(vectors)), {"kind": "given"}).told()
+
+
+def _require_plane(vectors: Tensor) -> None:
+    """Refuse parallel directions: every row of such a plane would be the same line."""
+    unit = vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    cosine = (unit @ unit.T).fill_diagonal_(0).abs()
+    if bool((1 - cosine < PARALLEL * torch.finfo(vectors.dtype).eps).any()):
+        raise ValueError("Expected directions that span a plane, got parallel ones: give others, or draw a line.")
 
 
 def load(path: str | os.PathLike, objective: Objective, count: int = 2, *, center: Tensor | None = None) -> Frame:

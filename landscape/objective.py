@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape import losses
+from landscape.dataset import Dataset
 from landscape.engine import batchnorm, derivatives
 from landscape.engine.device import arithmetic, dtype
 from landscape.engine.device import device as place
@@ -38,8 +39,8 @@ class Objective:
     model : nn.Module
         Copied and put in evaluation mode; the original is never touched, nor is any random state.
     data : pair (inputs, targets), Split, torch Dataset, DataLoader, iterable of batches, or mapping of names to such
-        Read once, in order. Of several splits the first is the one that `value` and `gradient` are about;
-        `measure` tells all of them.
+        Or a `landscape.dataset.Dataset`, with all its splits. Read once, in order. Of several splits the first is
+        the one that `value` and `gradient` are about; `measure` tells all of them.
     loss : str or callable, default="cross_entropy"
         A name (cross_entropy, causal, mse, mae, huber, bce), or ``(outputs, targets) -> losses`` of shape (B,);
         a dict of such keeps terms apart.
@@ -348,6 +349,8 @@ def _splits(data: Any, stochastic: bool) -> dict[str, Examples]:
     """Bring data to named splits; a mapping of tensors is one batch, not several splits."""
     if isinstance(data, Mapping) and not data:
         raise ValueError("Expected at least one split, got an empty mapping.")
+    if isinstance(data, Dataset):
+        data = {name: data.split(name) for name in data.splits}
     if isinstance(data, Mapping) and not all(isinstance(v, (Tensor, np.ndarray)) for v in data.values()):
         return {str(name): read(part, stochastic=stochastic) for name, part in data.items()}
     name = getattr(data, "name", None)

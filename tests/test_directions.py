@@ -391,6 +391,8 @@ def test_given_directions_are_taken_as_they_are(objective):
     assert frame.record["cosine"] == pytest.approx(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
     assert frame.norm == pytest.approx(np.linalg.norm(vectors, axis=1))
     vectors[1] = np.nan
+    with pytest.raises(ValueError, match="span a plane, got parallel ones"):
+        directions.given(objective, np.stack([one, -2 * one]))
     with pytest.raises(ValueError, match="got zero or not finite numbers as direction 2"):
         directions.given(objective, vectors)
     with pytest.raises(ValueError, match="Expected directions of length D="):

@@ -490,3 +490,10 @@ def test_the_record_says_what_it_is():
     assert record["batchnorm"] == "none"
     assert record["splits"]["test"]["examples"] == 20
     assert len(record["splits"]["train"]["fingerprint"]) == 64
+
+
+def test_a_dataset_of_ours_is_all_its_splits():
+    images, labels = np.zeros((6, 4), np.float32), np.arange(6) % 3
+    data = Dataset("made", (images, labels), (images[:3], labels[:3]), ("a", "b", "c"))
+    made = Objective(nn.Linear(4, 3), data, device="cpu")
+    assert (made.splits, made.classes, made.size) == (("train", "test"), ("a", "b", "c"), 6)
