@@ -198,13 +198,17 @@ class Loaded:
 
 
 def _with_layers(module: Any, path: Path) -> Any:
-    """Return a network that came with its weights, unless its layers cannot be told apart any more."""
+    """Return a network that came with its weights, unless its layers cannot be told apart any more.
+
+    TorchScript and exported programs keep operations: which tensor is a filter or belongs to batch norm is lost.
+    """
     import torch
 
-    if isinstance(module, torch.jit.ScriptModule):
+    bare = any(type(part) is torch.nn.Module and part._parameters for part in module.modules())
+    if isinstance(module, torch.jit.ScriptModule) or (bare and isinstance(module, torch.fx.GraphModule)):
         raise ValueError(
-            f"{path}: expected a network whose layers can be told apart, got TorchScript, which keeps their weights "
-            "alone: name the network that it was made from with --model."
+            f"{path}: expected a network whose layers can be told apart, got a compiled program: name the network that "
+            "it was made from with --model, and its weights are taken from here."
         )
     return module
 

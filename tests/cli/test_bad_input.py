@@ -7,7 +7,6 @@ import pickle
 import resource
 import subprocess
 import sys
-import warnings
 
 import h5py
 import numpy as np
@@ -266,15 +265,20 @@ def test_a_checkpoint_that_names_code_needs_trust(here, measure, what):
     assert not (here / "ran").exists()
 
 
-def test_torchscript_gives_weights_but_no_network(here, measure):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(64, 10))).save("script.pt")
+@pytest.mark.parametrize("program", ["script.pt", "exported.pt2"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_compiled_program_gives_weights_but_no_network(here, measure, program):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10)).eval()
+    if program == "script.pt":
+        torch.jit.script(network).save(program)
+    else:
+        torch.export.save(torch.export.export(network, (torch.ones(2, 1, 8, 8),)), program)
     (here / "nets.py").write_text(
-        "from torch import nn\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+        "from torch import nn\ndef build():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10))\n"
     )
-    given = ("surface", "script.pt", "--data", "digits", "--trust")
-    assert measure(*given).refused("layers", "got TorchScript", "--model")
+    given = ("surface", program, "--data", "digits", "--trust", "--batchnorm", "refit")
+    assert measure(*given).refused("layers", "got a compiled program", "--model")
     assert measure(*given, "--model", "nets.py:build").code == 0
 
 
