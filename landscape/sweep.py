@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 KEEP = 2.0  # seconds of work that are put into one part file
+FEWEST = 30  # examples that may decide
 CERTAIN = 5.0  # standard errors above the limit at which a point is given up
 
 
@@ -41,8 +42,8 @@ def sweep(
     point : callable
         Indices (K,) -> parameter vectors (K, D), each computed afresh.
     stop_above : float, optional
-        Give a point up when a random tenth of the examples puts its loss above this limit by five standard errors; its
-        values are then those of the tenth.
+        Give a point up when a random tenth of the examples (30 at least) puts its loss above this limit by five
+        standard errors; its values are then those of the tenth.
     store : callable, optional
         Opens the part files, given what makes the plan; without it nothing is kept on disk.
     progress : callable (done, total), optional
@@ -63,7 +64,7 @@ def sweep(
     record = parts.plan if parts else planned()
     plan = Plan(**record)
     found = _Finished(parts)
-    scout = objective.subset(min(objective.size, max(2, objective.size // 10))) if stop_above is not None else None
+    scout = objective.subset(min(objective.size, max(FEWEST, objective.size // 10))) if stop_above is not None else None
     if progress:
         progress(found.number, count)
     try:

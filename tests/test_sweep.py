@@ -243,7 +243,7 @@ def test_points_far_above_the_limit_are_given_up(bowl, heights):
     found, _ = sweep(bowl, COUNT, Counter(heights), stop_above=50.0)
     stopped = found["stopped"]
     assert stopped.tolist() == [False, True] * (COUNT // 2)
-    early = bowl.subset(4).measure(heights, plan=bowl.plan(COUNT))
+    early = bowl.subset(30).measure(heights, plan=bowl.plan(COUNT))
     np.testing.assert_allclose(found["loss"][:, ~stopped], whole["loss"][:, ~stopped], rtol=1e-6)
     np.testing.assert_allclose(found["loss"][:, stopped], early.loss[:, stopped], rtol=1e-6)
     assert (np.abs(found["loss"] - whole["loss"])[:, stopped] > 0).all()
@@ -251,7 +251,7 @@ def test_points_far_above_the_limit_are_given_up(bowl, heights):
 
 
 def test_a_limit_within_five_errors_stops_nothing(bowl, heights):
-    early = bowl.subset(4).measure(heights[1])
+    early = bowl.subset(30).measure(heights[1])
     limit = early.loss[0] - 4.5 * early.loss_error[0]
     found, _ = sweep(bowl, 2, Counter(heights), stop_above=float(limit))
     assert not found["stopped"].any()
@@ -283,7 +283,7 @@ def test_giving_up_saves_the_rest_of_the_examples(bowl, heights, monkeypatch):
 
     monkeypatch.setattr(Objective, "measure", counted)
     sweep(bowl, COUNT, Counter(heights), stop_above=50.0)
-    assert sum(n for size, n in asked if size == 4) == COUNT
+    assert sum(n for size, n in asked if size == 30) == COUNT
     assert sum(n for size, n in asked if size == 40) == COUNT // 2
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from landscape.result import Result
 
 FORMATS = (".pdf", ".png", ".svg")
+MARK = "landscape: loss surfaces of neural networks"  # by which a figure of ours is known, and may be drawn again
 
 
 def draw(result: Result, ax: Axes | None = None, **style: Any) -> Axes:
@@ -88,9 +89,18 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f"{path}: expected a name ending in {', '.join(FORMATS)}, got {suffix!r}: rename the output.")
-    undated = {".pdf": {"CreationDate": None}, ".png": {"Software": None}, ".svg": {"Date": None}}[suffix]
+    undated = {
+        ".pdf": {"Creator": MARK, "CreationDate": None},
+        ".png": {"Software": MARK},
+        ".svg": {"Creator": MARK, "Date": None},
+    }[suffix]
     with style(), replaced(path) as part:
         figure.savefig(part, format=suffix[1:], metadata=undated)
+
+
+def ours(path: str | os.PathLike) -> bool:
+    """Say whether a file is a figure that this package drew, by the mark it carries."""
+    return MARK.encode() in Path(path).read_bytes()
 
 
 def _axes(projection: str | None) -> Axes:

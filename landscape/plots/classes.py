@@ -112,7 +112,7 @@ def _titles(panels: list[Axes], names: list[str], width: float, size: float) -> 
     longest = max(len(name) for name in names)
     fitting = 0.85 * width * 72 / (0.5 * longest)
     for ax, name in zip(panels, names, strict=True):
-        ax.set_title(name, fontsize=min(size, max(fitting, 0.5 * size)), pad=2)
+        ax.set_title(name, fontsize=min(size, max(fitting, 0.5 * size)), pad=2, parse_math=False)
 
 
 def _surfaces(

@@ -66,7 +66,8 @@ def figure(
         words = heading(result) if title is None else title
         drawn = _row(result, page, style) if many else _single(result, page, style)
         if words:
-            drawn.suptitle(wrapped(words, drawn.get_figwidth(), page), fontsize="medium", linespacing=1.0)
+            lines = wrapped(words, drawn.get_figwidth(), page)
+            drawn.suptitle(lines, fontsize="medium", linespacing=1.0, parse_math=title is not None)
         _fit(drawn)
     return drawn
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plots import field, scale
+from landscape.plots import MARK, field, scale
 from landscape.plots.figure import heading
 from landscape.plots.style import BLUE, ORANGE
 from landscape.result import Result, replaced
@@ -21,7 +21,8 @@ EYE = {"x": 1.5, "y": 1.5, "z": 1.1}  # far enough for the axis titles to stay i
 MAPS = {"loss": "Viridis", "accuracy": "Cividis"}
 PAGE = """<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{title}</title><style>body {{ margin: 0; font-family: sans-serif }}</style></head>
+<head><meta charset="utf-8"><meta name="generator" content="{mark}">
+<title>{title}</title><style>body {{ margin: 0; font-family: sans-serif }}</style></head>
 <body>
 {body}
 </body>
@@ -94,7 +95,7 @@ def write_html(figures: Figure | Sequence[Figure], path: str | os.PathLike) -> N
         for index, figure in enumerate(many)
     ]
     with replaced(path) as part:
-        Path(part).write_text(PAGE.format(title="landscape", body="\n".join(divs)), encoding="utf-8")
+        Path(part).write_text(PAGE.format(title="landscape", mark=MARK, body="\n".join(divs)), encoding="utf-8")
 
 
 def _traces(result: Any, solid: bool, *, last: bool) -> list[tuple[str, str, Any]]:

@@ -151,7 +151,7 @@ def _checkpoints(ax: Axes, result: Line) -> None:
             ax.annotate(
                 path["names"][index], (a, 1), xycoords=("data", "axes fraction"), xytext=(3 if right else -3, -3),
                 textcoords="offset points", ha="left" if right else "right", va="top", fontsize="small",
-                path_effects=casing(1.8),
+                path_effects=casing(1.8), parse_math=False,
             )  # fmt: skip
 
 

@@ -83,7 +83,8 @@ def _name(ax: Axes, text: str, x: float, y: float) -> None:
     right, top = x < np.mean(ax.get_xlim()), y < np.mean(ax.get_ylim())
     ax.annotate(
         text, (x, y), xytext=(4 if right else -4, 4 if top else -4), textcoords="offset points", fontsize="small",
-        ha="left" if right else "right", va="bottom" if top else "top", path_effects=casing(1.8), zorder=6,
+        ha="left" if right else "right", va="bottom" if top else "top",
+        path_effects=casing(1.8), zorder=6, parse_math=False,
     )  # fmt: skip
 
 

@@ -1,9 +1,11 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from landscape.plots import draw, field, label, save
+from landscape.plots import draw, field, label, ours, save
 from landscape.plots.classes import classes
 from landscape.plots.figure import figure, heading
+from landscape.plots.interactive import interactive
 from landscape.plots.style import VENUES, style
 
 
@@ -141,3 +143,23 @@ def test_labels_carry_units():
 def test_an_error_of_regression_is_not_in_nats(make_surface):
     assert field.unit(make_surface(origin={"loss": "cross_entropy"}), "loss") == "[nat]"
     assert field.unit(make_surface(origin={"loss": "mse"}), "loss") == ""
+
+
+def test_dollars_in_names_are_dollars(make_surface):
+    names = ["$5 or $6", "$", "a_$b$"]
+    result = make_surface(class_=names, origin={"model": {"name": "net$1$"}, "data": {"name": "cost $"}})
+    for drawn in (figure(result), figure(result, classes=True)):
+        drawn.canvas.draw()
+        plt.close(drawn)
+
+
+def test_a_figure_of_ours_is_known_by_its_mark(make_surface, tmp_path):
+    drawn = figure(make_surface())
+    for suffix in ("pdf", "png", "svg"):
+        save(drawn, tmp_path / f"x.{suffix}")
+        assert ours(tmp_path / f"x.{suffix}")
+    plt.close(drawn)
+    interactive(make_surface(), tmp_path / "x.html")
+    assert ours(tmp_path / "x.html")
+    (tmp_path / "other.pdf").write_bytes(b"%PDF-1.4 landscape")
+    assert not ours(tmp_path / "other.pdf")
