@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    ["result", "discovery", "dataset", "parts", "krylov"],
+    ["result", "discovery", "dataset", "parts", "krylov", "eigenpairs", "density", "trace"],
     ["losses", "reading", "weights", "transforms", "models", "data", "engine", "curves"],
     ["objective"],
     ["frame", "vectors", "directions", "checkpoint", "sweep", "quantize"],
