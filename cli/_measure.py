@@ -61,6 +61,7 @@ class Job:
         """
         self._check()
         path = self.output.path(self.checkpoints[0], self.probe)
+        self.output.figures(path)  # a file in the way is no reason to measure first
         loaded = self.source.load(self.checkpoints[0])
         identity = self.identity(loaded)
         found = self.output.finished(path, identity)

@@ -66,7 +66,8 @@ class Output:
                 f"{path}: expected to write here, got a file that is no result ({error}): pass -o for another file, "
                 "or --force to replace it."
             ) from error
-        other = [key for key, value in plain(identity).items() if found.origin.get(key) != value]
+        here, there = decisive(identity), decisive(found.origin)
+        other = [key for key in here if there.get(key) != here[key]]
         if other:
             raise ValueError(
                 f"{path}: expected to write here, got a result of another origin (its {', '.join(other)} differ): "
@@ -74,9 +75,19 @@ class Output:
             )
         return found
 
+    def figures(self, path: Path) -> list[Path]:
+        """Return where the figures of a result go.
+
+        Raises
+        ------
+        ValueError
+            If a file that is no figure of ours is there, and may not be replaced.
+        """
+        return [drawable(path.with_suffix(f".{suffix}"), self.force) for suffix in self.formats()]
+
     def draw(self, result: Result, path: Path) -> list[Path]:
         """Draw a result in every format asked for, and return the files."""
-        return [drawn(result, path.with_suffix(f".{suffix}")) for suffix in self.formats()]
+        return [drawn(result, figure) for figure in self.figures(path)]
 
 
 class Store:
@@ -91,7 +102,7 @@ class Store:
     """
 
     def __init__(self, path: Path, identity: dict, *, force: bool = False) -> None:
-        self.path, self.identity, self.force = path, identity, force
+        self.path, self.identity, self.force = path, decisive(identity), force
 
     def __call__(self, plan: Callable[[], dict]) -> Parts:
         """Open the part files; `plan` is asked only if there are none yet."""
@@ -108,15 +119,21 @@ class Store:
     def remove(self) -> None:
         """Delete what this work, or a kill in the middle of it, has left beside the result."""
         manifest = Path(f"{self.path}.parts") / "manifest.json"
-        if manifest.is_file() and json.loads(manifest.read_text())["identity"] == plain(self.identity):
+        if manifest.is_file() and json.loads(manifest.read_text())["identity"] == self.identity:
             shutil.rmtree(manifest.parent, ignore_errors=True)
         for leftover in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.tmp"):
             leftover.unlink(missing_ok=True)
 
 
-def plain(value: Any) -> Any:
-    """Return what a value becomes in JSON: tuples are lists there."""
-    return json.loads(json.dumps(value))
+def decisive(origin: dict) -> dict:
+    """Return what of an origin decides the numbers, in plain JSON: hashes, not the places where files lie."""
+    found = json.loads(json.dumps(origin))
+    for file in [found.get("checkpoint"), *(found.get("others") or ())]:
+        if isinstance(file, dict):
+            file.pop("path", None)
+    if isinstance(found.get("source"), dict):
+        found["source"].pop("trust", None)
+    return found
 
 
 def ending(path: Path, suffixes: tuple[str, ...]) -> Path:
@@ -143,6 +160,19 @@ def free(path: Path, force: bool) -> Path:
     if path.exists() and not force:
         raise ValueError(f"{path}: expected to write here, got a file that exists: pass -o for another, or --force.")
     return path
+
+
+def drawable(path: Path, force: bool) -> Path:
+    """Return a path where nothing is yet, or a figure of ours that can be drawn again.
+
+    Raises
+    ------
+    ValueError
+        If another file is there and `force` is not given.
+    """
+    from landscape.plots import ours
+
+    return path if path.is_file() and ours(path) else free(path, force)
 
 
 def drawn(result: Result, path: Path, **style: Any) -> Path:

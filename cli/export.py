@@ -14,6 +14,7 @@ def export(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     log: bool = False,
     clip: float | None = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Write a result as a table (.csv) or as a surface for ParaView (.vts).
 
@@ -27,16 +28,19 @@ def export(
         Height is the logarithm of the loss (.vts).
     clip : float, optional
         Largest height (.vts).
+    force : bool
+        Replace a file that is there.
     """
-    from landscape.cli._output import ending
+    from landscape.cli._output import ending, free
     from landscape.cli.show import read
     from landscape.plots import export as write
 
     path = ending(output or result.with_suffix(".csv"), (".csv", ".vts"))
+    if path.suffix == ".csv" and (log or clip is not None):
+        raise ValueError(f"Expected --log and --clip with a .vts surface, got {path}: leave them out.")
+    free(path, force)
     if path.suffix == ".vts":
         write.vtk(read(result), path, log=log, clip=clip)
-    elif log or clip is not None:
-        raise ValueError(f"Expected --log and --clip with a .vts surface, got {path}: leave them out.")
     else:
         write.csv(read(result), path)
     print("data:   ", path)

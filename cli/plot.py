@@ -21,6 +21,7 @@ def plot(
     levels: Annotated[list[float] | None, Parameter(consume_multiple=True, negative="")] = None,
     log: Annotated[bool | None, Parameter(negative="--no-log")] = None,
     clip: float | None = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Draw a result that was measured before.
 
@@ -48,8 +49,10 @@ def plot(
         Logarithmic levels; by default where the range asks for them.
     clip : float, optional
         Largest loss that is told apart.
+    force : bool
+        Replace a file that is there and that landscape did not draw.
     """
-    from landscape.cli._output import FIGURES, drawn, ending
+    from landscape.cli._output import FIGURES, drawable, drawn, ending
     from landscape.cli.show import read
 
     path = ending(output or result.with_suffix(".pdf"), tuple(f".{suffix}" for suffix in FIGURES))
@@ -61,4 +64,5 @@ def plot(
     if path.suffix == ".html" and knobs:
         names = ", ".join("style" if name == "venue" else name for name in knobs)
         raise ValueError(f"Expected no more than -o for an interactive figure, got {names}: leave it out.")
+    drawable(path, force)
     print("figure: ", drawn(read(result), path, **knobs))
