@@ -218,8 +218,7 @@ def _start(
 def _dense(
     product: Product, dim: int, wanted: tuple[int, int], tolerance: float, block: int, seed: int, like: Tensor | None
 ) -> Eigenpairs:
-    like = torch.empty(0) if like is None else like
-    identity = torch.eye(dim, dtype=like.dtype, device=like.device)
+    identity = torch.eye(dim) if like is None else torch.eye(dim, dtype=like.dtype, device=like.device)
     matrix = torch.cat([product(rows) for rows in identity.split(max(block, 8))])
     if not torch.isfinite(matrix).all():
         raise ValueError("Expected finite products, got NaN or infinity: look at the operator.")

@@ -418,8 +418,7 @@ def random_vectors(
     """
     if distribution not in ("gaussian", "rademacher"):
         raise ValueError(f"Expected gaussian or rademacher as distribution, got {distribution!r}.")
-    like = torch.empty(0) if like is None else like
-    rows = torch.empty(count, dim, dtype=like.dtype, device=like.device)
+    rows = torch.empty(count, dim) if like is None else like.new_empty(count, dim)
     for row in rows:
         if distribution == "gaussian":
             row.copy_(torch.randn(dim, generator=generator, dtype=torch.float64))

@@ -315,12 +315,16 @@ def xtrace(
     frame, corner = torch.linalg.qr(sketch.mT)
     basis = frame.mT
     image = _finite(product(basis))
-    small = _Compressed(*(
-        _small(first @ second.mT)
-        for first, second in (
-            (omega, omega), (omega, sketch), (basis, omega), (basis, sketch), (basis, image)
-        )
-    ), _small(corner), dim, torch.finfo(sketch.dtype).eps)
+    small = _Compressed(
+        gram=_small(omega @ omega.mT),
+        curvature=_small(omega @ sketch.mT),
+        overlap=_small(basis @ omega.mT),
+        mixed=_small(basis @ sketch.mT),
+        inner=_small(basis @ image.mT),
+        corner=_small(corner),
+        dim=dim,
+        eps=torch.finfo(sketch.dtype).eps,
+    )
     everyone = torch.arange(count)
     samples = small.leave_one_out(everyone)
     change = torch.zeros(count, count, dtype=torch.float64)  # of the i-th, when the j-th leaves the sketch too
