@@ -61,6 +61,8 @@ class Output:
 
         try:
             found = load(path)
+        except BlockingIOError:
+            raise
         except (ValueError, OSError) as error:
             raise ValueError(
                 f"{path}: expected to write here, got a file that is no result ({error}): pass -o for another file, "

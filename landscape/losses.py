@@ -98,6 +98,7 @@ def bce(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 LOSSES = {f.__name__: f for f in (cross_entropy, causal, mse, mae, huber, bce)}
+CLASSLESS = (mse, mae, huber)  # of which integer targets are numbers, not classes
 
 
 def loss(spec: str | Callable) -> Callable:

@@ -119,7 +119,8 @@ class Objective:
         self.network = Network(model, parameters, dtype(precision), self.device)
         self.theta = self.network.theta
         self._fixed = _fixed_batches(self.network, batchnorm, batch_size, next(iter(examples.values())))
-        self.classes = max((e.classes for e in examples.values()), key=len)
+        named = max((e.classes for e in examples.values()), key=len)
+        self.classes = () if self.loss in losses.CLASSLESS else named
         self._hold(examples)
         with arithmetic(precision, self.device):
             self._trial = trial(

@@ -216,6 +216,8 @@ def opened(path: str | os.PathLike):
         raise FileNotFoundError(f"{path}: expected an HDF5 file, got no such file.")
     try:
         file = h5py.File(path, "r")
+    except BlockingIOError as error:
+        raise BlockingIOError(f"{path}: expected to read it, got a file a program holds open: close it.") from error
     except OSError as error:
         raise OSError(f"{path}: expected an HDF5 file, got one that cannot be opened ({error}).") from error
     with file:

@@ -497,3 +497,13 @@ def test_a_dataset_of_ours_is_all_its_splits():
     data = Dataset("made", (images, labels), (images[:3], labels[:3]), ("a", "b", "c"))
     made = Objective(nn.Linear(4, 3), data, device="cpu")
     assert (made.splits, made.classes, made.size) == (("train", "test"), ("a", "b", "c"), 6)
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+def test_integers_that_are_regressed_are_no_classes(loss):
+    data = (torch.randn(20, 3), torch.arange(20) * 100)
+    objective = Objective(nn.Linear(3, 1), data, loss, device="cpu")
+    found = objective.measure(objective.theta)
+    assert objective.classes == ()
+    assert found.class_loss is None
+    assert found.accuracy is None

@@ -308,3 +308,16 @@ class TestDistrust:
 
 def test_kinds_register_themselves():
     assert Result.kinds["Sample"] is Sample
+
+
+def test_a_file_that_another_program_holds_open_is_said_to_be(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w"), pytest.raises(BlockingIOError, match="a program holds open: close it"):
+        subprocess_load(tmp_path / "x.h5")
+
+
+def subprocess_load(path):
+    """Load in a process of its own: within one, HDF5 shares what is open."""
+    code = "import sys; from landscape import load\ntry: load(sys.argv[1])\nexcept BlockingIOError as e: print(e)"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    if done.stdout:
+        raise BlockingIOError(done.stdout)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -81,7 +83,7 @@ class Evaluator:
         def one(values: dict[str, Tensor], inputs: Any, targets: Tensor) -> Scores:
             return scores(self.loss, _functional(self.model, inputs, values), targets)
 
-        with exact_attention():
+        with exact_attention(), _quiet_vmap():
             values = values | self._refitted(values)
             mapped = vmap(one, (0, None, None))
             return [self._split(split, lambda x, y: mapped(values, x, y)) for split in splits]
@@ -118,6 +120,14 @@ class Evaluator:
 def _functional(model: nn.Module, inputs: Any, values: dict[str, Tensor]) -> Any:
     positional, named = arguments(inputs)
     return functional_call(model, values, positional, named)
+
+
+@contextmanager
+def _quiet_vmap() -> Iterator[None]:
+    """Silence torch's advice about operators that vmap runs one by one: plans are measured, so it is accounted for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        yield
 
 
 def exact_attention():
