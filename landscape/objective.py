@@ -338,6 +338,8 @@ class Objective:
             raise ValueError(
                 f"Expected vectors of length D={self.dim} on the last axis, got shape {tuple(theta.shape)}."
             )
+        if theta.numel() == 0:
+            raise ValueError(f"Expected at least one vector, got none in shape {tuple(theta.shape)}.")
         return theta.detach().reshape(-1, self.dim), tuple(theta.shape[:-1])
 
     def _measured(self, theta: Tensor, chosen: Plan | None, splits: list[Resident]) -> Measurement:

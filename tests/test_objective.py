@@ -507,3 +507,31 @@ def test_integers_that_are_regressed_are_no_classes(loss):
     assert objective.classes == ()
     assert found.class_loss is None
     assert found.accuracy is None
+
+
+def test_complex_parameters_are_refused_not_left_out():
+    class Spectral(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.real, self.wave = nn.Linear(3, 2), nn.Parameter(torch.ones(2, dtype=torch.complex64))
+
+        def forward(self, x):
+            return self.real(x) * self.wave.abs()
+
+    data = (torch.randn(4, 3), torch.tensor([0, 1, 1, 0]))
+    with pytest.raises(ValueError, match=r"Expected real parameters, got complex ones \(wave\)"):
+        Objective(Spectral(), data, device="cpu")
+    assert Objective(Spectral(), data, device="cpu", parameters="real.*").dim == 8
+
+
+def test_no_points_are_an_error():
+    objective = Objective(nn.Linear(3, 2), (torch.randn(4, 3), torch.tensor([0, 1, 1, 0])), device="cpu")
+    with pytest.raises(ValueError, match="Expected at least one vector"):
+        objective.measure(torch.zeros(0, objective.dim))
+
+
+def test_a_last_batch_of_one_asks_for_another_batch_size():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    data = (torch.randn(5, 3), torch.tensor([0, 1, 1, 0, 1]))
+    with pytest.raises(ValueError, match="choose another batch size"):
+        Objective(model, data, device="cpu", batchnorm="batch", batch_size=2)

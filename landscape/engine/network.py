@@ -157,6 +157,11 @@ def _cast(model: nn.Module, dtype: torch.dtype) -> None:
 def _blocks(model: nn.Module, parameters: str | Iterable[str]) -> tuple[Block, ...]:
     globs = [parameters] if isinstance(parameters, str) else list(parameters)
     named = [(n, p) for n, p in model.named_parameters() if any(fnmatchcase(n, g) for g in globs)]
+    if complex_ones := [n for n, p in named if p.is_complex()]:
+        raise ValueError(
+            f"Expected real parameters, got complex ones ({', '.join(complex_ones[:4])}): leave them out by a glob over "
+            "names, or store them as real pairs."
+        )
     named = [(n, p) for n, p in named if p.is_floating_point()]
     if not named:
         offered = ", ".join(n for n, _ in list(model.named_parameters())[:8])

@@ -94,6 +94,11 @@ def _outputs(network: Network, inputs: Any) -> Any:
     except Exception as error:
         if out_of_memory(error):
             raise
+        if "more than 1 value per channel" in str(error):
+            raise ValueError(
+                "Expected batches of at least two examples, whose statistics batch norm needs, got a last one of one: "
+                "choose another batch size."
+            ) from error
         raise ValueError(
             f"Expected inputs that {type(network.model).__name__} takes, got inputs of shape {_shapes(inputs)}: "
             f"{_first_line(error)}."
