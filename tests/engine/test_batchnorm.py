@@ -159,7 +159,7 @@ def test_running_statistics_are_not_perturbed():  # a peer adds directions to th
 
 def test_a_last_batch_that_batch_norm_cannot_normalize_is_refused_at_once():
     model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
-    with pytest.raises(ValueError, match=r"Expected batches of at least two examples.*choose another batch size"):
+    with pytest.raises(ValueError, match="Expected batches of at least two examples"):
         Objective(model, (torch.randn(9, 4), torch.randint(3, (9,))), batchnorm="batch", batch_size=4, device="cpu")
 
 
