@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,19 +23,21 @@ AXES = {"line": 1, "surface": 2}  # directions of the probes that take direction
 
 @dataclass(frozen=True)
 class Measured:
-    """A result, and where it lies; `fresh` says whether it was measured now."""
+    """A result, and where it lies; `seconds` is the time that measuring it took now, None if it was there already."""
 
     result: Result
     path: Path
     figures: list[Path]
-    fresh: bool
+    seconds: float | None
 
     def __str__(self) -> str:
         from landscape.plots.export import table
 
         lines = [table(self.result)]
-        if not self.fresh:
+        if self.seconds is None:
             lines += [f"{self.path} was there already, with this very origin: drawn again, not measured again."]
+        else:
+            lines += [f"time    {self.seconds:.1f} s"]
         return "\n".join([*lines, f"data:    {self.path}", *(f"figure:  {figure}" for figure in self.figures)])
 
 
@@ -69,11 +72,13 @@ class Job:
             print(f"{path} is there already, with this very origin." if found else self.cost(loaded))
             return None
         store = Store(path, identity, force=self.output.force)
+        begun = time.monotonic()
         result = found or self.measure(loaded, identity, store)
+        seconds = None if found else time.monotonic() - begun
         if not found:
             result.save(path)
         store.remove()
-        return Measured(result, path, self.output.draw(result, path), fresh=not found)
+        return Measured(result, path, self.output.draw(result, path), seconds)
 
     def measure(self, loaded: Loaded, identity: dict, store: Store | None = None) -> Result:
         """Run the probe, and let its result say where it comes from."""

@@ -159,8 +159,8 @@ def _blocks(model: nn.Module, parameters: str | Iterable[str]) -> tuple[Block, .
     named = [(n, p) for n, p in model.named_parameters() if any(fnmatchcase(n, g) for g in globs)]
     if complex_ones := [n for n, p in named if p.is_complex()]:
         raise ValueError(
-            f"Expected real parameters, got complex ones ({', '.join(complex_ones[:4])}): leave them out by a glob over "
-            "names, or store them as real pairs."
+            f"Expected real parameters, got complex ones ({', '.join(complex_ones[:4])}): leave them out by a glob "
+            "over names, or store them as real pairs."
         )
     named = [(n, p) for n, p in named if p.is_floating_point()]
     if not named:
