@@ -64,9 +64,9 @@ def ratio(times: list[float], reference: list[float]) -> tuple[float, float, flo
 @contextmanager
 def compiling():
     """Compile anew, as on the first day; yield a function that tells the seconds spent on compiling so far."""
-    before = calculate_time_spent().get("entire_frame_compile", 0.0)
     with fresh_cache():
         torch._dynamo.reset()
+        before = calculate_time_spent().get("entire_frame_compile", 0.0)
         yield lambda: calculate_time_spent().get("entire_frame_compile", 0.0) - before
 
 
