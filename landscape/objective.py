@@ -120,7 +120,7 @@ class Objective:
         self.theta = self.network.theta
         self._fixed = _fixed_batches(self.network, batchnorm, batch_size, next(iter(examples.values())))
         named = max((e.classes for e in examples.values()), key=len)
-        self.classes = () if self.loss in losses.CLASSLESS else named
+        self.classes: tuple[str, ...] = () if self.loss in losses.CLASSLESS else named
         self._hold(examples)
         with arithmetic(precision, self.device):
             self._trial = trial(

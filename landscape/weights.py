@@ -110,9 +110,9 @@ def state_dict(found: Any, path: str | os.PathLike, *, key: str | None = None) -
     if place is None:
         places, told = ", ".join(KEYS[:5]), _told(found)
         raise ValueError(f"{path}: expected a state dict, at the top or under {places} ..., got {told}: name its key.")
-    if isinstance(place, nn.Module):
-        return dict(place.state_dict())
-    return {k: v for k, v in place.items() if isinstance(v, Tensor)}
+    if isinstance(place, Mapping):
+        return {k: v for k, v in place.items() if isinstance(v, Tensor)}
+    return dict(place.state_dict())
 
 
 def module(found: Any, *, key: str | None = None) -> nn.Module | None:
