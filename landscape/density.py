@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from landscape.krylov import Product, dot, lanczos_many, norm, orthogonal, quadrature, random_vectors
+from landscape.krylov import Product, Tridiagonal, dot, lanczos_many, norm, orthogonal, quadrature, random_vectors
 from landscape.trace import Estimate, average
 
 TOGETHER = 8  # vectors of one call
@@ -29,6 +29,8 @@ class Quadrature:
         Shorter spaces repeat their last node with weight zero.
     weights : Tensor of shape (P, k), float64, on the CPU
         Not negative; the sum of a row is 1 - len(exact) / D.
+    bounds : Tensor of shape (P, k), float64, on the CPU
+        Residuals of the nodes as Ritz values: an eigenvalue lies within that distance of each.
     exact : Tensor of shape (r,), float64, on the CPU
         Eigenvalues that were given and taken out, each of weight 1 / D.
     dim : int
@@ -39,6 +41,7 @@ class Quadrature:
 
     nodes: Tensor
     weights: Tensor
+    bounds: Tensor
     exact: Tensor
     dim: int
     products: int
@@ -66,6 +69,7 @@ def stochastic_quadrature(
     deflate: tuple[Tensor, Tensor] | None = None,
     distribution: str = "gaussian",
     seed: int = 0,
+    skip: int = 0,
     like: Tensor | None = None,
 ) -> Quadrature:
     """Find the spectral density of a symmetric operator by stochastic Lanczos quadrature.
@@ -87,6 +91,8 @@ def stochastic_quadrature(
     distribution : {"gaussian", "rademacher"}
         Of the random vectors.
     seed : int, default=0
+    skip : int, default=0
+        Vectors of the seed to leave out: long work can be done in parts, each of other vectors.
     like : Tensor, optional
         Whose format and device vectors take; by default float32 on the CPU.
 
@@ -125,7 +131,9 @@ def stochastic_quadrature(
         raise ValueError(f"Expected 1 <= steps <= {rest}, got steps={steps}: a Krylov space is no larger than that.")
     _expect_positive(probes=probes, together=together)
     generator = torch.Generator().manual_seed(seed)
-    nodes, weights = [], []
+    for _ in range(skip):
+        random_vectors(1, dim, generator, distribution=distribution, like=like)
+    rules = []
 
     def deflated(rows: Tensor) -> Tensor:
         return orthogonal(product(rows), vectors.to(rows)) if len(vectors) else product(rows)
@@ -134,12 +142,21 @@ def stochastic_quadrature(
         starts = random_vectors(min(together, probes - first), dim, generator, distribution=distribution, like=like)
         if len(vectors):
             starts = orthogonal(starts, vectors.to(starts))
-        for found in lanczos_many(deflated, starts, steps):
-            node, weight = quadrature(found)
-            short = steps - len(node)
-            nodes.append(torch.cat([node, node[-1:].expand(short)]))
-            weights.append(torch.cat([weight, weight.new_zeros(short)]) * rest / dim)
-    return Quadrature(torch.stack(nodes), torch.stack(weights), values, dim, steps * probes, seed)
+        rules += [_rule(found, steps) for found in lanczos_many(deflated, starts, steps)]
+    nodes, weights, bounds = (torch.stack(column) for column in zip(*rules, strict=True))
+    return Quadrature(nodes, weights * rest / dim, bounds, values, dim, steps * probes, seed)
+
+
+def _rule(found: Tridiagonal, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Nodes, weights and residual bounds of one start vector, each (steps,)."""
+    nodes, weights = quadrature(found)
+    bounds = found.residual * torch.linalg.eigh(found.matrix).eigenvectors[-1].abs()
+    short = steps - len(nodes)
+    return (
+        torch.cat([nodes, nodes[-1:].expand(short)]),
+        torch.cat([weights, weights.new_zeros(short)]),
+        torch.cat([bounds, bounds[-1:].expand(short)]),
+    )
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,24 @@ def test_same_density_however_it_is_cut(together):
     assert torch.allclose(whole.nodes, parts.nodes, atol=1e-9)
 
 
+def test_parts_of_the_vectors_are_the_whole():
+    matrix, _ = symmetric(SPECTRUM)
+    options = {"steps": 12, "seed": 4, "like": matrix}
+    whole = stochastic_quadrature(lambda rows: rows @ matrix, 120, probes=5, **options)
+    last = stochastic_quadrature(lambda rows: rows @ matrix, 120, probes=2, skip=3, **options)
+    assert torch.allclose(last.nodes, whole.nodes[3:], atol=1e-9)
+    assert torch.allclose(last.bounds, whole.bounds[3:], atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_an_eigenvalue_lies_within_the_bound_of_every_node(dtype):
+    matrix, _ = symmetric(SPECTRUM, dtype)
+    found = stochastic_quadrature(lambda rows: rows @ matrix, 120, steps=25, probes=4, like=matrix)
+    distance = (found.nodes[:, :, None] - SPECTRUM).abs().min(-1).values
+    assert (distance <= found.bounds + 200 * torch.finfo(dtype).eps).all()
+    assert (found.bounds[:, -1] < 1e-2 * found.bounds.max()).all()
+
+
 def test_short_spaces_are_padded():
     matrix, _ = symmetric([1.0] * 30 + [2.0] * 30 + [5.0] * 40)
     found = stochastic_quadrature(lambda rows: rows @ matrix, 100, steps=7, probes=4, like=matrix)
