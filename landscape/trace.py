@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,10 @@ class Estimate:
         Whether the standard error meets the tolerance, where one was asked for.
     square : Estimate, optional
         Of the trace of the squared operator, where it comes for nothing.
+    parts : Estimate, optional
+        Of the traces of diagonal blocks, (L,), where they were asked for.
+    samples : Tensor of shape (P,) or (P, L), float64, on the CPU, optional
+        What the value is the mean of.
     """
 
     value: float | Tensor
@@ -44,6 +48,8 @@ class Estimate:
     seed: int
     converged: bool = True
     square: Estimate | None = None
+    parts: Estimate | None = None
+    samples: Tensor | None = None
 
     def interval(self, level: float = 0.95) -> tuple[float | Tensor, float | Tensor]:
         """Tell Student's confidence interval.
@@ -59,10 +65,12 @@ class Estimate:
 
 
 def average(samples: Tensor, products: int, seed: int, **more) -> Estimate:
-    """Estimate a mean from independent samples (P,)."""
+    """Estimate a mean from independent samples (P,), or several from rows of them (P, L)."""
     samples = samples.cpu().double()
-    error = float(samples.std()) / math.sqrt(len(samples)) if len(samples) > 1 else math.nan
-    return Estimate(float(samples.mean()), error, len(samples), products, seed, **more)
+    count, mean = len(samples), samples.mean(0)
+    error = samples.std(0) / math.sqrt(count) if count > 1 else torch.full_like(mean, math.nan)
+    value, error = (float(mean), float(error)) if samples.ndim == 1 else (mean, error)
+    return Estimate(value, error, count, products, seed, samples=samples, **more)
 
 
 def hutchinson(
@@ -74,12 +82,14 @@ def hutchinson(
     fewest: int = FEWEST,
     together: int = TOGETHER,
     distribution: str = "rademacher",
+    slices: Sequence[slice] = (),
     seed: int = 0,
     like: Tensor | None = None,
 ) -> Estimate:
-    r"""Estimate the trace of a symmetric operator, and that of its square.
+    r"""Estimate the trace of a symmetric operator, that of its square, and those of diagonal blocks.
 
-    .. math:: \operatorname{tr} A = E\, v^\top A v, \qquad \operatorname{tr} A^2 = E\, \|A v\|^2
+    .. math:: \operatorname{tr} A = E\, v^\top A v, \qquad \operatorname{tr} A^2 = E\, \|A v\|^2,
+        \qquad \operatorname{tr} A_{ll} = E\, v_l^\top (A v)_l
 
     Parameters
     ----------
@@ -98,6 +108,8 @@ def hutchinson(
         Vectors of one call, after which stopping is considered.
     distribution : {"rademacher", "gaussian"}
         Rademacher vectors are exact for diagonal operators.
+    slices : sequence of slice, default=()
+        Stretches of the coordinates, L of them, whose diagonal blocks are traced as well, from the same products.
     seed : int, default=0
         The same vectors come whatever `together` is.
     like : Tensor, optional
@@ -106,7 +118,8 @@ def hutchinson(
     Returns
     -------
     Estimate
-        With ``square``, the trace of the squared operator, which is its squared Frobenius norm.
+        With ``square``, the trace of the squared operator, which is its squared Frobenius norm, and with ``parts``, the
+        traces of the blocks, where slices were given.
 
     Raises
     ------
@@ -132,18 +145,20 @@ def hutchinson(
     _expect(probes=probes, together=together)
     if tolerance is not None and (not tolerance > 0 or fewest < 2):
         raise ValueError(f"Expected tolerance > 0 and fewest >= 2, got {tolerance} and {fewest}.")
-    samples, squares, met = [], [], tolerance is None
+    samples, squares, blocks, met = [], [], [], tolerance is None
     for rows in _chunks(probes, together, dim, seed, distribution, like):
         image = product(rows)
         samples.append(dot(rows, image))
         squares.append(norm(image) ** 2)
+        blocks.append([dot(rows[:, part], image[:, part]) for part in slices])
         if tolerance is not None and sum(map(len, samples)) >= fewest:
             so_far = average(torch.cat(samples), 0, seed)
             met = bool(so_far.standard_error <= tolerance * abs(so_far.value))
             if met:
                 break
-    found, square = _finite(torch.cat(samples)), torch.cat(squares)
-    return average(found, len(found), seed, converged=met, square=average(square, len(found), seed))
+    found, square = _finite(torch.cat(samples)), average(torch.cat(squares), sum(map(len, squares)), seed)
+    parts = average(torch.cat([torch.stack(one, 1) for one in blocks]), len(found), seed) if slices else None
+    return average(found, len(found), seed, converged=met, square=square, parts=parts)
 
 
 def diagonal(

@@ -49,6 +49,32 @@ def test_squares_hold():
     assert abs(bias) < 3
 
 
+def test_parts_hold():
+    """Traces of diagonal blocks from the same products: their intervals hold, and they add up to the whole."""
+    matrix = symmetric(MIXED)
+    slices = [slice(0, 5), slice(5, 40), slice(40, 60)]
+    truth = torch.stack([matrix.diagonal()[part].sum() for part in slices])
+    held, found = [], []
+    for seed in range(REPETITIONS):
+        whole = hutchinson(lambda v: v @ matrix, 60, probes=30, together=10, slices=slices, seed=seed, like=matrix)
+        low, high = whole.parts.interval()
+        held.append((low <= truth) & (truth <= high))
+        found.append(whole.parts.value)
+        assert float(whole.parts.value.sum()) == pytest.approx(whole.value, rel=1e-12)
+    shares = torch.stack(held).double().mean(0)
+    assert ((shares >= 0.92) & (shares <= 0.98)).all(), shares
+    found = torch.stack(found)
+    assert ((found.mean(0) - truth).abs() < 3 * found.std(0) / math.sqrt(REPETITIONS)).all()
+
+
+def test_samples_are_what_was_averaged():
+    matrix = symmetric(MIXED)
+    found = hutchinson(lambda v: v @ matrix, 60, probes=12, slices=[slice(0, 60)], like=matrix)
+    assert found.samples.shape == (12,)
+    assert torch.allclose(found.parts.samples[:, 0], found.samples)
+    assert float(found.samples.mean()) == found.value
+
+
 @pytest.mark.parametrize("spectrum", [MIXED.tolist(), DECAYING], ids=["mixed", "decaying"])
 @pytest.mark.parametrize("method", [hutchpp, xtrace])
 def test_sketched_intervals_hold(method, spectrum):
