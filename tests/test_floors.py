@@ -12,7 +12,7 @@ FLOORS = [
     ["result", "discovery", "dataset", "parts", "krylov", "eigenpairs", "density", "trace"],
     ["losses", "reading", "weights", "transforms", "models", "data", "engine", "curves"],
     ["objective"],
-    ["frame", "vectors", "directions", "checkpoint", "sweep", "operators", "quantize"],
+    ["frame", "vectors", "directions", "checkpoint", "sweep", "operators", "quantize", "exact", "sharpness"],
     ["probes", "train", "importing"],
     ["plots"],
     ["cli"],
