@@ -50,17 +50,18 @@ class Axes:
         if kind == "between":
             ends = [Path(loaded.checkpoint.path), *others]
             vectors = [objective.theta, *loaded.vectors(others)]
-            return directions.between(objective, vectors, [p.stem for p in ends], count=count, seed=knobs["seed"])
+            named = [p.stem for p in ends]
+            return directions.between(objective, vectors, named, count=count, seed=knobs.get("seed", 0))
         if kind == "principal":
             if not (thetas and bool((thetas[-1] == objective.theta).all())):  # else it would count twice
                 names, thetas = [*names, "end"], [*thetas, objective.theta]
             return directions.principal(objective, thetas, names, count=count)
         if kind == "gradient":
-            found = directions.gradient(objective, count, seed=knobs["seed"])
+            found = directions.gradient(objective, count, seed=knobs.get("seed", 0))
         elif kind != "random":
             found = directions.load(kind, objective, count)
         elif path:
-            chosen = {name: knobs[name] for name in ("normalization", "include", "seed")}
+            chosen = {name: knobs[name] for name in ("normalization", "include", "seed") if name in knobs}
             found = directions.random(objective, count, **chosen)
         else:
             return None
@@ -114,7 +115,8 @@ class Axes:
         from landscape import directions
 
         usual = inspect.signature(directions.random).parameters
-        idle = [name for name in ("normalization", "include") if knobs[name] != usual[name].default]
+        here = [name for name in ("normalization", "include") if name in knobs]
+        idle = [name for name in here if knobs[name] != usual[name].default]
         if idle and kind != "random":
             raise ValueError(f"Expected --{idle[0]} with random directions alone, got it with {kind}: leave it out.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import time
 from dataclasses import dataclass, replace
@@ -10,15 +9,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landscape.cli import _contract
 from landscape.cli._axes import Axes
 from landscape.cli._output import Output, Store
+from landscape.cli._price import price
 from landscape.cli._source import Loaded, Source
 from landscape.discovery import member
 
 if TYPE_CHECKING:
     from landscape.result import Result
 
-AXES = {"line": 1, "surface": 2}  # directions of the probes that take directions
+STOPPED = "interrupted; nothing is kept of this probe: run the same command again to start over."
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,16 @@ class Job:
         """Run the probe, and let its result say where it comes from."""
         from landscape.train.observers.progress import meter
 
-        given = dict(self.knobs)
+        given, known = dict(self.knobs), _contract.parameters(self.probe)
         if self.axes is not None:
-            given["directions"] = self.axes.frame(loaded, self.checkpoints[1:], AXES[self.probe], self.knobs)
+            count = _contract.axes(self.probe)
+            given["directions"] = self.axes.frame(loaded, self.checkpoints[1:], count, self.knobs)
         with meter(f"{self.probe} of {self.checkpoints[0].name}") as shown:
-            result = member("landscape.probes", self.probe)(loaded.objective, store=store, progress=shown, **given)
+            given |= {name: value for name, value in (("store", store), ("progress", shown)) if name in known}
+            try:
+                result = member(_contract.PACKAGE, self.probe)(loaded.objective, **given)
+            except KeyboardInterrupt as error:
+                raise error if _contract.resumes(self.probe) else KeyboardInterrupt(STOPPED) from error
         return replace(result, origin=result.origin | identity)
 
     def identity(self, loaded: Loaded) -> dict:
@@ -109,6 +115,10 @@ class Job:
     def _check(self) -> None:
         """Look for what is plainly wrong before anything is loaded."""
         self.output.formats()
+        if self.axes is None and len(self.checkpoints) > 1:
+            raise ValueError(
+                f"Expected one checkpoint, got {len(self.checkpoints)}: {self.probe} looks at one at a time."
+            )
         for checkpoint in self.checkpoints:
             if not checkpoint.is_file():
                 told = "a folder" if checkpoint.is_dir() else "no such file"
@@ -118,15 +128,4 @@ class Job:
 
     def cost(self, loaded: Loaded) -> str:
         """Say what the work costs, without doing it."""
-        objective, points = loaded.objective, self.knobs.get("points", 1)
-        grid = points if isinstance(points, tuple) else (points,) * AXES.get(self.probe, 1)
-        count = math.prod(grid) * self.knobs.get("draws", 1)
-        plan = objective.plan(count)
-        seconds = objective.seconds(plan) * count
-        splits = " + ".join(f"{name} {examples.size}" for name, examples in objective.examples.items())
-        time = f"{seconds:.0f} s" if seconds >= 1 else f"{math.ceil(seconds * 1000)} ms"
-        return (
-            f"{self.probe}: {count} points, each {splits} examples; {objective!r}\n"
-            f"plan:    {plan}\n"
-            f"time:    about {time}"
-        )
+        return price(self.probe, loaded.objective, _contract.cost(self.probe, loaded.objective, self.knobs))

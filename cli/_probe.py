@@ -3,65 +3,59 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from landscape.cli import _contract
 from landscape.cli._axes import Axes
 from landscape.cli._measure import Job
 from landscape.cli._output import Output
-from landscape.cli._source import Source
+from landscape.cli._source import OneSplit, Source
 from landscape.discovery import member
 
 KNOBS = Group("Probe", sort_key=0)
-GIVEN = ("center", "store", "progress")  # knobs that are objects of Python, or filled in by the command
 PLAIN = {
     "int": int, "float": float, "str": str, "bool": bool,
     "int | None": int | None, "float | None": float | None, "str | None": str | None,
 }  # fmt: skip
-SOURCE, OUTPUT, AXES = Source(), Output(), Axes()  # frozen: what the options are, unless given
+READ = {"int": int, "float": float, "str": str}
+SOURCE, FIRST, OUTPUT, AXES = Source(), OneSplit(), Output(), Axes()  # frozen: what the options are, unless given
 CHECKPOINT = "The network: a checkpoint of any kind."
 OTHERS = "A second and a third one span the line or plane."
 
 
 def command(name: str) -> Callable:
     """Make the command of a probe from its signature and docstring."""
-    probe = member("landscape.probes", name)
-    signature = inspect.signature(probe)
-    knobs = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in GIVEN]
-    turns = "directions" in signature.parameters
+    knobs, turns = _contract.knobs(name), _contract.turns(name)
+    usual = FIRST if _contract.on_one_split(name) else SOURCE
 
     def run(
-        checkpoint: Path, *others: Path, source: Source = SOURCE, output: Output = OUTPUT,
+        checkpoint: Path, *others: Path, source: Source = usual, output: Output = OUTPUT,
         axes: Axes | None = AXES if turns else None, **chosen: Any,
     ) -> None:  # fmt: skip
-        done = Job(name, (checkpoint, *others), source, axes, output, defaults(name) | chosen).run()
+        done = Job(name, (checkpoint, *others), source, axes, output, _contract.defaults(name) | chosen).run()
         if done:
             print(done)
 
-    run.__signature__ = _signature(knobs, turns)  # pyright: ignore
+    shared = {"source": usual, "output": OUTPUT, **({"axes": AXES} if turns else {})}
+    run.__signature__ = _signature(knobs, shared)  # pyright: ignore
     run.__annotations__ = {p.name: p.annotation for p in run.__signature__.parameters.values()}  # pyright: ignore
-    run.__name__, run.__doc__ = name, _help(probe, [k.name for k in knobs])
+    run.__name__, run.__doc__ = name, _help(member("landscape.probes", name), [k.name for k in knobs])
     return run
 
 
-def defaults(name: str) -> dict[str, Any]:
-    """Return the knobs of a probe that its command has, at their defaults."""
-    parameters = inspect.signature(member("landscape.probes", name)).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in GIVEN}
-
-
-def _signature(knobs: list[inspect.Parameter], turns: bool) -> inspect.Signature:
+def _signature(knobs: list[inspect.Parameter], shared: dict[str, Any]) -> inspect.Signature:
     """Lay out the command line: checkpoints, the probe's knobs, and the options that all probes share."""
-    shared = {"source": SOURCE, "output": OUTPUT, **({"axes": AXES} if turns else {})}
     first = inspect.Parameter(
         "checkpoint", inspect.Parameter.POSITIONAL_ONLY, annotation=Annotated[Path, Parameter(help=CHECKPOINT)]
     )
-    others = inspect.Parameter(
-        "others", inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[Path, Parameter(help=OTHERS)]
-    )
+    more = Parameter(help=OTHERS, show="axes" in shared)  # without axes a second checkpoint is refused, in words
+    others = inspect.Parameter("others", inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[Path, more])
     keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature([
         first,
@@ -75,21 +69,26 @@ def _signature(knobs: list[inspect.Parameter], turns: bool) -> inspect.Signature
 
 
 def _option(knob: inspect.Parameter) -> Any:
-    """Translate a knob's annotation to one that the command line reads."""
+    """Translate a knob's annotation to one that the command line reads.
+
+    A tuple alone is a list, ``8,16,32``; a number or a tuple of them is a number for every axis, ``51`` or ``51x31``.
+    """
     kind = str(knob.annotation)
-    if "tuple[" in kind and "str, ..." in kind:
-        return Annotated[Any, _special(_words)]
+    if found := re.fullmatch(r"tuple\[(int|float|str), \.\.\.\](?: \| None)?", kind):
+        return Annotated[Any, _special(partial(_list, READ[found[1]]))]
     if "tuple[" in kind:
         return Annotated[Any, _special(_grid)]
-    return Annotated[PLAIN[kind], Parameter(group=KNOBS)]
+    negative = f"--no-{knob.name.replace('_', '-')}" if knob.default is True else ()
+    return Annotated[PLAIN[kind], Parameter(group=KNOBS, negative=negative)]
 
 
 def _special(converter: Callable) -> Parameter:
     return Parameter(group=KNOBS, converter=converter, n_tokens=1, accepts_keys=False)
 
 
-def _words(_: Any, tokens: Any) -> tuple[str, ...]:
-    return tuple(word.strip() for word in tokens[0].value.split(",") if word.strip())
+def _list(read: Callable, _: Any, tokens: Any) -> tuple:
+    """Read ``8,16,32``: values between commas, all of one type."""
+    return tuple(read(word.strip()) for word in tokens[0].value.split(",") if word.strip())
 
 
 def _grid(_: Any, tokens: Any) -> Any:

@@ -39,7 +39,7 @@ class Source:
     transform: Annotated[list[str] | None, Parameter(group=NETWORK)] = None
     "Transform of the data, such as longtail=100 or classes=0,1; repeat for more."
     split: Annotated[str, Parameter(group=NETWORK)] = "both"
-    "Parts of the data: train, test, or both in one pass."
+    "Parts of the data: train, test, both in one pass, or first (train, where there is one)."
     examples: Annotated[int | None, Parameter(group=NETWORK)] = None
     "Random examples of each split to use, the same at every point; all by default."
     loss: Annotated[str | None, Parameter(group=NETWORK)] = None
@@ -85,11 +85,11 @@ class Source:
 
     def splits(self, data: Dataset) -> dict[str, Any]:
         """Return the parts of the data that are asked for, by name."""
-        if self.split not in ("train", "test", "both"):
-            raise ValueError(f"Expected --split train, test or both, got {self.split!r}.")
+        if self.split not in ("train", "test", "both", "first"):
+            raise ValueError(f"Expected --split train, test, both or first, got {self.split!r}.")
         if self.examples is not None and self.examples < 1:
             raise ValueError(f"Expected at least 1 example, got --examples {self.examples}.")
-        names = list(data.splits) if self.split == "both" else [self.split]
+        names = {"both": list(data.splits), "first": list(data.splits[:1])}.get(self.split, [self.split])
         return {name: _some(data, name, self.examples) for name in names}
 
     def load(self, path: Path) -> Loaded:
@@ -154,6 +154,14 @@ class Source:
                 f"{path}: expected a registered {what}, got a checkpoint that names code to run ({name}): "
                 f"pass --{what} {name}, or --trust, if you know where it comes from."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneSplit(Source):
+    """The same for probes that are about one split: no other is read, unless it is asked for."""
+
+    split: Annotated[str, Parameter(group=NETWORK)] = "first"
+    "Parts of the data: train, test, both, or first (train, where there is one): this probe is about the first."
 
 
 @dataclass(frozen=True)

@@ -84,9 +84,9 @@ def described(origin: dict[str, Any], path: Path) -> Job:
         If it is not whole.
     """
     from landscape.cli._axes import Axes
+    from landscape.cli._contract import defaults
     from landscape.cli._measure import Job
     from landscape.cli._output import Output
-    from landscape.cli._probe import defaults
     from landscape.cli._source import Source
     from landscape.discovery import names
     from landscape.engine.plan import Plan

@@ -17,16 +17,8 @@ class Cost:
         Hessian-vector products over the first split, at most; one over a part of it counts as its share.
     vectors : int
         Parameter vectors that are kept in memory.
-
-    Examples
-    --------
-    >>> Cost(products=80) + Cost(points=1, vectors=2)
-    Cost(points=1, products=80, vectors=2)
     """
 
     points: int = 0
     products: int = 0
     vectors: int = 0
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.points + other.points, self.products + other.products, max(self.vectors, other.vectors))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.probes._cost import Cost
 from landscape.probes._on_grid import OnGrid
 from landscape.result import Result, quantity
 
@@ -140,3 +142,8 @@ def line(
     grid = axes(objective, drawn(0), span, points, multiple)
     found = evaluated(objective, drawn, grid, draws, stop_above=stop_above, store=store, progress=progress)
     return Line(**found)
+
+
+def cost(objective: Objective, *, points: int | tuple[int, ...] = 101, draws: int = 1, **_: Any) -> Cost:
+    """Tell what a line costs; the search of a span of "auto" comes on top."""
+    return Cost(points=math.prod(points if isinstance(points, tuple) else (points,)) * draws, vectors=2)
