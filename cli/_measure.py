@@ -94,7 +94,9 @@ class Job:
             try:
                 result = member(_contract.PACKAGE, self.probe)(loaded.objective, **given)
             except KeyboardInterrupt as error:
-                raise error if _contract.resumes(self.probe) else KeyboardInterrupt(STOPPED) from error
+                if _contract.resumes(self.probe):
+                    raise
+                raise KeyboardInterrupt(STOPPED) from error
         return replace(result, origin=result.origin | identity)
 
     def identity(self, loaded: Loaded) -> dict:

@@ -84,7 +84,7 @@ def described(origin: dict[str, Any], path: Path) -> Job:
         If it is not whole.
     """
     from landscape.cli._axes import Axes
-    from landscape.cli._contract import defaults
+    from landscape.cli._contract import defaults, on_one_split
     from landscape.cli._measure import Job
     from landscape.cli._output import Output
     from landscape.cli._source import Source
@@ -100,10 +100,12 @@ def described(origin: dict[str, Any], path: Path) -> Job:
         directions=origin["axes"]["directions"],
         trajectory=[Path(p) for p in origin["axes"]["trajectory"] or ()] or None,
     )
+    swept = "plan" in origin or not on_one_split(origin["command"])  # what looks at one point has no plan of points
+    planned = {"strategy": str(Plan(**origin["plan"]))} if swept else {}
     return Job(
         origin["command"],
         tuple(Path(file["path"]) for file in files[: origin["checkpoints"]]),
-        Source(**origin["source"] | {"strategy": str(Plan(**origin["plan"]))}),
+        Source(**origin["source"] | planned),
         axes,
         Output(plot="none"),
         {name: tuple(value) if isinstance(value, list) else value for name, value in origin["knobs"].items()},
