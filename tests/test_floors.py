@@ -13,7 +13,7 @@ FLOORS = [
     ["losses", "reading", "weights", "transforms", "models", "data", "engine", "curves"],
     ["objective"],
     ["frame", "vectors", "directions", "checkpoint", "sweep", "operators", "quantize", "exact", "sharpness"],
-    ["probes", "train", "importing"],
+    ["probes", "train", "importing", "verification"],
     ["plots"],
     ["cli"],
 ]
