@@ -1,0 +1,1 @@
+"""The published measures of sharpness, a file for each family of them."""
