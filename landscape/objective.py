@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 from landscape import losses
 from landscape.dataset import Dataset
-from landscape.engine import batchnorm, derivatives
+from landscape.engine import batchnorm
 from landscape.engine.device import arithmetic, dtype
 from landscape.engine.device import device as place
 from landscape.engine.moments import Measurement, measurement
 from landscape.engine.network import Network
+from landscape.engine.multiplier import Multiplier
 from landscape.engine.plan import Plan
 from landscape.engine.resident import Resident
 from landscape.engine.runner import Runner
+from landscape.engine.strategy import KINDS, Strategy
 from landscape.engine.trial import trial
 from landscape.reading import Examples, read
 
@@ -56,7 +58,8 @@ class Objective:
         Accept a model or data that answer differently when asked again.
     strategy : str, default="auto"
         How points are evaluated: the fastest way, by a short measurement, or one such as ``loop,folded,examples=128``
-        or ``vmap,points=16,examples=512``. Every way gives the same numbers, to rounding.
+        or ``vmap,points=16,examples=512``; or how products with curvature matrices are computed, such as
+        ``retained,folded,kept,examples=64``. Every way gives the same numbers, to rounding.
 
     Attributes
     ----------
@@ -112,7 +115,10 @@ class Objective:
         strategy: str = "auto",
     ) -> None:
         self.precision, self.batchnorm = precision, batchnorm
-        self._strategy = None if strategy == "auto" else Plan.parse(strategy)
+        named = None if strategy == "auto" else strategy
+        multiplies = named is not None and named.partition(",")[0] in KINDS
+        self._strategy = Plan.parse(named) if named and not multiplies else None
+        self._multiplying = Strategy.parse(named) if named and multiplies else None
         self.device = place(device)
         self.loss, self.loss_name = losses.loss(loss), losses.name(loss)
         examples = _splits(data, stochastic)
@@ -245,7 +251,7 @@ class Objective:
         ----------
         Pearlmutter (1994), Fast exact multiplication by the Hessian, Neural Computation 6(1).
         """
-        return self._products(derivatives.hessian, theta, vectors)
+        return self._products("hessian", theta, vectors)
 
     def ggnvp(self, theta: Tensor, vectors: Tensor) -> Tensor:
         """Multiply the generalized Gauss-Newton matrix at one point with vectors: (D,), (..., D) -> (..., D), in nats.
@@ -260,15 +266,29 @@ class Objective:
         Schraudolph (2002), Fast curvature matrix-vector products for second-order gradient descent,
         Neural Computation 14(7); Martens (2020), New insights on the natural gradient method, arXiv:1412.1193.
         """
-        return self._products(derivatives.gauss_newton, theta, vectors)
+        return self._products("gauss_newton", theta, vectors)
 
-    def _products(self, curvature: Callable, theta: Tensor, vectors: Tensor) -> Tensor:
+    def multiplier(self, matrix: str, theta: Tensor, *, expected: int = 1) -> Multiplier:
+        """Prepare many products with a matrix at one point: (D,) -> a callable of rows (K, D) -> (K, D).
+
+        Parameters
+        ----------
+        matrix : {"hessian", "gauss_newton", "fisher"}
+            The last is the empirical Fisher matrix: the mean of g g' over examples, g being the gradient of one.
+        theta : Tensor of shape (D,)
+        expected : int, default=1
+            Products that will be asked for. For several, the fastest way is found by a short measurement at the
+            first call, and graphs are kept from one call to the next as far as memory allows.
+        """
         points, shape = self._rows(theta)
         if shape:
             raise ValueError(f"Expected one point of shape ({self.dim},), got {tuple(theta.shape)}: one at a time.")
+        return Multiplier(self._runner, matrix, points[0], chosen=self._multiplying, expected=expected)
+
+    def _products(self, matrix: str, theta: Tensor, vectors: Tensor) -> Tensor:
+        multiply = self.multiplier(matrix, theta)
         rows, shape = self._rows(vectors)
-        found = self._runner.products(curvature, points[0], rows)
-        return found.reshape(*shape, self.dim).to(self.network.dtype)
+        return multiply(rows).reshape(*shape, self.dim)
 
     def plan(self, count: int) -> Plan:
         """Choose how to evaluate `count` points, by a short measurement that is kept.

@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape.engine.strategy import EXPECTED
+
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
+    from landscape.engine.multiplier import Multiplier
     from landscape.objective import Objective
 
 
@@ -20,9 +23,12 @@ class Operator:
 
     Parameters
     ----------
-    times : callable (D,), (K, D) -> (K, D)
-        Multiplies rows with the matrix at a point, as `Objective.hvp` does.
+    multiply : callable (K, D) -> (K, D)
+        Multiplies rows with the matrix.
     theta : Tensor of shape (D,)
+        The point.
+    engine : Multiplier, optional
+        What knows the strategy of the products, if it is not `multiply` itself.
 
     Attributes
     ----------
@@ -32,9 +38,16 @@ class Operator:
         Products so far.
     """
 
-    def __init__(self, times: Callable[[Tensor, Tensor], Tensor], theta: Tensor) -> None:
-        self._times, self.like = times, theta
+    def __init__(
+        self, multiply: Callable[[Tensor], Tensor], theta: Tensor, engine: Multiplier | None = None
+    ) -> None:
+        self._multiply, self.like, self._engine = multiply, theta, engine
         self.products = 0
+
+    @property
+    def strategy(self) -> str:
+        """How the last products were computed; empty before any."""
+        return str(self._engine.used or "") if self._engine else ""
 
     @property
     def dim(self) -> int:
@@ -44,7 +57,7 @@ class Operator:
     def __call__(self, rows: Tensor) -> Tensor:
         """Multiply every row: (K, D) -> (K, D)."""
         self.products += len(rows)
-        return self._times(self.like, rows)
+        return self._multiply(rows)
 
     def linear_operator(self) -> LinearOperator:
         """Return the view of a scipy solver, such as `scipy.sparse.linalg.eigsh`: float64 arrays (D,) or (D, K)."""
@@ -57,17 +70,70 @@ class Operator:
         def column(vector: np.ndarray) -> np.ndarray:
             return columns(np.reshape(vector, (-1, 1)))[:, 0]
 
-        return LinearOperator((self.dim, self.dim), matvec=column, matmat=columns, rmatvec=column, dtype=np.float64)
+        shape = (self.dim, self.dim)
+        return LinearOperator(shape, column, column, columns, np.float64, columns)  # pyright: ignore
 
 
 def hessian(objective: Objective, theta: Tensor | None = None) -> Operator:
-    """Return the Hessian of an objective at a point, its own by default."""
-    return Operator(objective.hvp, _point(objective, theta))
+    """Return the Hessian of an objective at a point, its own by default.
+
+    Notes
+    -----
+    The first product finds the fastest way, by a short measurement (a twentieth of 50 products); a fixed ``strategy``
+    of the objective spares it. Cost of a product: two gradients where graphs are kept, three where memory does not
+    allow it. Memory: a quarter of what is free at most; see `landscape.engine.products.Products`.
+
+    References
+    ----------
+    Pearlmutter (1994), Fast exact multiplication by the Hessian, Neural Computation 6(1).
+    """
+    return _operator("hessian", objective, theta)
 
 
 def gauss_newton(objective: Objective, theta: Tensor | None = None) -> Operator:
-    """Return the generalized Gauss-Newton matrix of an objective at a point, its own by default."""
-    return Operator(objective.ggnvp, _point(objective, theta))
+    """Return the generalized Gauss-Newton matrix of an objective at a point, its own by default: never negative.
+
+    References
+    ----------
+    Schraudolph (2002), Fast curvature matrix-vector products for second-order gradient descent,
+    Neural Computation 14(7); Martens (2020), New insights on the natural gradient method, arXiv:1412.1193.
+    """
+    return _operator("gauss_newton", objective, theta)
+
+
+def fisher(objective: Objective, theta: Tensor | None = None) -> Operator:
+    r"""Return the empirical Fisher matrix of an objective at a point: the second moment of per-example gradients.
+
+    .. math:: F = \sum_n w_n\, g_n g_n^\top \Big/ \sum_n w_n
+
+    with g_n the gradient of the mean loss of example n, and w_n its weight: 1, or its number of tokens.
+
+    References
+    ----------
+    Kunstner, Balles & Hennig (2019), Limitations of the empirical Fisher approximation for natural gradient descent,
+    arXiv:1905.12558.
+    """
+    return _operator("fisher", objective, theta)
+
+
+def gradient_covariance(objective: Objective, theta: Tensor | None = None) -> Operator:
+    r"""Return the covariance of per-example gradients at a point: :math:`F - g g^\top`, see `fisher`.
+
+    Its trace over N is the expected squared distance of the gradient of a random example set of size N from the mean.
+    """
+    second = _operator("fisher", objective, theta)
+    mean = objective.gradient(second.like)
+
+    def multiply(rows: Tensor) -> Tensor:
+        return second(rows) - (rows.to(mean) @ mean)[:, None] * mean
+
+    return Operator(multiply, second.like, second._engine)
+
+
+def _operator(matrix: str, objective: Objective, theta: Tensor | None) -> Operator:
+    point = objective.theta if theta is None else torch.as_tensor(theta).to(objective.theta).detach()
+    engine = objective.multiplier(matrix, point, expected=EXPECTED)
+    return Operator(engine, point, engine)
 
 
 class ByClass:
@@ -111,7 +177,3 @@ def by_class(objective: Objective, theta: Tensor | None = None, *, kind: Callabl
     parts = objective.split_by_class()
     operators = tuple(kind(part, theta) for part in parts.values())
     return ByClass(tuple(parts), tuple(part.size for part in parts.values()), operators)
-
-
-def _point(objective: Objective, theta: Tensor | None) -> Tensor:
-    return objective.theta if theta is None else torch.as_tensor(theta).to(objective.theta).detach()

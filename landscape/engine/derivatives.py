@@ -1,4 +1,4 @@
-"""Derivatives at one point: gradients, and products of curvature matrices with many vectors, summed over chunks."""
+"""Derivatives of a chunk's loss: its gradient, and products of its curvature matrices with vectors."""
 
 from __future__ import annotations
 
@@ -10,73 +10,61 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
-from landscape.engine.evaluate import exact_attention
 from landscape.engine.network import Network, lay_out
 from landscape.engine.plan import Plan
 from landscape.engine.resident import Resident
 from landscape.losses import scores
 
 Times = Callable[[Tensor], Tensor]  # a vector (D,) -> its product (D,)
+LENIENT = {"allow_unused": True, "materialize_grads": True}  # a parameter that takes no part has derivative zero
 
 
 def gradient(network: Network, loss: Callable, plan: Plan, point: Tensor, split: Resident) -> Tensor:
     """Differentiate the mean loss at one point: (D,) -> (D,), float64 sums over chunks (float32 on MPS)."""
-    total, weight = _wide(torch.zeros_like(point)), 0.0
+    total, weight = wide(torch.zeros_like(point)), 0.0
     with _at(network, plan, point) as parameters:
         for inputs, targets, _ in split.chunks(plan.examples, plan.channels_last):
             found = scores(loss, network(inputs), targets)
-            weight = weight + _wide(found.weight.detach()).sum()
+            weight = weight + wide(found.weight.detach()).sum()
             if found.loss.requires_grad:
-                total = total + _wide(_flat(grad(found.loss.sum(), parameters, **LENIENT)))
-    return total / weight
-
-
-def products(
-    curvature: Callable, network: Network, loss: Callable, plan: Plan, point: Tensor, vectors: Tensor, split: Resident
-) -> Tensor:
-    """Multiply a curvature matrix of the mean loss at one point with vectors: (D,), (K, D) -> (K, D).
-
-    The graph of each chunk is built once and serves every vector. Sums over chunks are in float64 (float32 on MPS).
-
-    Parameters
-    ----------
-    curvature : {hessian, gauss_newton}
-        Makes, from a chunk, the function that multiplies one vector.
-
-    Raises
-    ------
-    ValueError
-        If a product is not finite; the error names the examples.
-    """
-    total, weight, finite = _wide(torch.zeros_like(vectors)), 0.0, []
-    with _at(network, plan, point) as parameters, exact_attention():
-        for inputs, targets, _ in split.chunks(plan.examples, plan.channels_last):
-            times, share = curvature(network, loss, inputs, targets, parameters)
-            weight = weight + _wide(share).sum()
-            for row, vector in zip(total, vectors, strict=True):
-                row += _wide(times(vector))
-            finite.append(torch.isfinite(total).all())
-    _require_finite(finite, plan.examples)
+                total = total + wide(_flat(grad(found.loss.sum(), parameters, **LENIENT)))
     return total / weight
 
 
 def hessian(
-    network: Network, loss: Callable, inputs: Any, targets: Tensor, parameters: list[Tensor]
+    forward: Callable, loss: Callable, inputs: Any, targets: Tensor, parameters: list[Tensor]
 ) -> tuple[Times, Tensor]:
-    """Prepare products with the Hessian of a chunk's summed loss: reverse over reverse, one graph for all vectors."""
-    found = scores(loss, network(inputs), targets)
+    """Prepare products with the Hessian of a chunk's summed loss: reverse over reverse, one graph for all vectors.
+
+    Parameters
+    ----------
+    forward : callable inputs -> outputs
+    loss : callable (outputs, targets) -> per-example losses
+    inputs, targets
+        Of the chunk, B examples.
+    parameters : list of Tensor
+        Leaves that the outputs depend on, of D numbers together.
+
+    Returns
+    -------
+    times : callable (D,) -> (D,)
+        Multiplies; its graph is kept.
+    weight : Tensor of shape (B,)
+        Of every example.
+    """
+    found = scores(loss, forward(inputs), targets)
     slopes = grad(found.loss.sum(), parameters, create_graph=True, **LENIENT)
 
     def times(vector: Tensor) -> Tensor:
-        return _flat(_pulled(slopes, parameters, _parts(vector, parameters)))
+        return _flat(_pulled(slopes, parameters, parts(vector, parameters)))
 
     return times, found.weight.detach()
 
 
 def gauss_newton(
-    network: Network, loss: Callable, inputs: Any, targets: Tensor, parameters: list[Tensor]
+    forward: Callable, loss: Callable, inputs: Any, targets: Tensor, parameters: list[Tensor]
 ) -> tuple[Times, Tensor]:
-    """Prepare products with a chunk's generalized Gauss-Newton matrix, the sum of J' H J over examples.
+    """Prepare products with a chunk's generalized Gauss-Newton matrix, the sum of J' H J over examples; see `hessian`.
 
     J is the Jacobian of the outputs, H the Hessian of the loss in the outputs. J v is the derivative of J' u in u,
     which is linear, so that reverse mode serves where forward mode is missing.
@@ -86,23 +74,62 @@ def gauss_newton(
     Schraudolph (2002), Fast curvature matrix-vector products for second-order gradient descent,
     Neural Computation 14(7).
     """
-    outputs = network(inputs)
+    outputs = forward(inputs)
     outputs = getattr(outputs, "logits", outputs)
     leaf = outputs.detach().requires_grad_(True)
     found = scores(loss, leaf, targets)
     (slope,) = grad(found.loss.sum(), [leaf], create_graph=True)
-    dual = torch.zeros_like(outputs, requires_grad=True)
-    pulled = grad(outputs, parameters, dual, create_graph=True, **LENIENT)
+    pushed = _pushing(outputs, parameters)
 
     def times(vector: Tensor) -> Tensor:
-        (pushed,) = _pulled(pulled, [dual], _parts(vector, parameters))
-        (curved,) = _pulled([slope], [leaf], [pushed])
+        (curved,) = _pulled([slope], [leaf], [pushed(vector)])
         return _flat(grad(outputs, parameters, curved, retain_graph=True, **LENIENT))
 
     return times, found.weight.detach()
 
 
-LENIENT = {"allow_unused": True, "materialize_grads": True}  # a parameter that takes no part has derivative zero
+def fisher(
+    forward: Callable, loss: Callable, inputs: Any, targets: Tensor, parameters: list[Tensor]
+) -> tuple[Times, Tensor]:
+    """Prepare products with a chunk's empirical Fisher matrix, the sum of w g g' over examples; see `hessian`.
+
+    g is the gradient of the mean loss of one example and w its weight (1, or its number of tokens).
+
+    References
+    ----------
+    Kunstner, Balles & Hennig (2019), Limitations of the empirical Fisher approximation for natural gradient descent,
+    arXiv:1905.12558.
+    """
+    found = scores(loss, forward(inputs), targets)
+    weight = found.weight.detach()
+    pushed = _pushing(found.loss, parameters)
+
+    def times(vector: Tensor) -> Tensor:
+        slopes = torch.where(weight > 0, pushed(vector) / weight, 0)
+        return _flat(grad(found.loss, parameters, slopes.to(found.loss.dtype), retain_graph=True, **LENIENT))
+
+    return times, weight
+
+
+MATRICES = {"hessian": hessian, "gauss_newton": gauss_newton, "fisher": fisher}
+
+
+def parts(vector: Tensor, parameters: list[Tensor]) -> list[Tensor]:
+    """Cut a vector (D,) into the shapes of parameters."""
+    pieces = vector.split([p.numel() for p in parameters])
+    return [piece.view(p.shape) for piece, p in zip(pieces, parameters, strict=True)]
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """Bring numbers to float64, in which sums are made, where the device has it."""
+    return tensor if tensor.device.type == "mps" else tensor.double()
+
+
+def _pushing(outputs: Tensor, parameters: list[Tensor]) -> Callable[[Tensor], Tensor]:
+    """Prepare products with the Jacobian of outputs: a vector (D,) -> a tensor like the outputs."""
+    dual = torch.zeros_like(outputs, requires_grad=True)
+    pulled = grad(outputs, parameters, dual, create_graph=True, **LENIENT)
+    return lambda vector: _pulled(pulled, [dual], parts(vector, parameters))[0]
 
 
 def _pulled(outputs: Any, inputs: list[Tensor], vectors: list[Tensor]) -> tuple[Tensor, ...]:
@@ -113,13 +140,8 @@ def _pulled(outputs: Any, inputs: list[Tensor], vectors: list[Tensor]) -> tuple[
     return grad([o for o, _ in pairs], inputs, [v for _, v in pairs], retain_graph=True, **LENIENT)
 
 
-def _parts(vector: Tensor, parameters: list[Tensor]) -> list[Tensor]:
-    pieces = vector.split([p.numel() for p in parameters])
-    return [piece.view(p.shape) for piece, p in zip(pieces, parameters, strict=True)]
-
-
-def _flat(parts: tuple[Tensor, ...]) -> Tensor:
-    return torch.cat([part.detach().flatten() for part in parts])
+def _flat(found: tuple[Tensor, ...]) -> Tensor:
+    return torch.cat([part.detach().flatten() for part in found])
 
 
 @contextmanager
@@ -136,17 +158,3 @@ def _at(network: Network, plan: Plan, point: Tensor) -> Iterator[list[Tensor]]:
     finally:
         for tensor in chosen:
             tensor.requires_grad_(False)
-
-
-def _require_finite(finite: list[Tensor], size: int) -> None:
-    wrong = (~torch.stack(finite)).nonzero()
-    if len(wrong):
-        first = int(wrong[0]) * size
-        raise ValueError(
-            f"Expected finite products, got NaN or infinity from examples {first} to {first + size - 1}: "
-            "look at those examples, or at weights far from trained ones; precision float64 may help."
-        )
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor if tensor.device.type == "mps" else tensor.double()

@@ -46,16 +46,26 @@ class Folded:
         """Write a vector (D,) into the folded copy."""
         for block in self.plain:
             self.own[block.name].copy_(theta[block.slice].view(block.shape))
-        here = self.network.tensors | self.network.unpack(theta)
+        for name, value in self.values(self.network.unpack(theta)).items():
+            layer, _, which = name.rpartition(".")
+            getattr(self.model.get_submodule(layer), which).copy_(value)
+
+    def values(self, moved: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Fold parameters, by their names, into those of the layers of the folded copy; differentiable.
+
+        What is not among the parameters given stays as the network has it.
+        """
+        here, found = self.network.tensors | moved, {}
         for layer_name, norm_name in self.pairs:
-            norm, layer = self.network.model.get_submodule(norm_name), self.model.get_submodule(layer_name)
+            norm = self.network.model.get_submodule(norm_name)
             scale = torch.rsqrt(norm.running_var + norm.eps)
             if norm.affine:
                 scale = scale * here[f"{norm_name}.weight"]
             weight = here[f"{layer_name}.weight"]
             shift = here.get(f"{layer_name}.bias", 0.0) - norm.running_mean
-            layer.weight.copy_(weight * scale.view(-1, *[1] * (weight.ndim - 1)))
-            layer.bias.copy_(shift * scale + here[f"{norm_name}.bias"] if norm.affine else shift * scale)
+            found[f"{layer_name}.weight"] = weight * scale.view(-1, *[1] * (weight.ndim - 1))
+            found[f"{layer_name}.bias"] = shift * scale + here[f"{norm_name}.bias"] if norm.affine else shift * scale
+        return found
 
 
 def foldable(model: nn.Module) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from landscape.engine.folding import foldable
 from landscape.engine.network import Network
 from landscape.engine.plan import Plan, Workload
 from landscape.engine.resident import Resident
+from landscape.engine.strategy import Strategy
 
 
 class Runner:
@@ -49,7 +49,8 @@ class Runner:
         self.each, self.precision, self.fixed = each, precision, fixed
         self.strategy = replace(strategy, examples=fixed) if strategy and fixed else strategy
         self._plans: dict[int, Plan] = {}
-        self._smaller: dict[Plan, Plan] = {}
+        self._smaller: dict[Any, Any] = {}
+        self.strategies: dict[tuple[str, int], Strategy] = {}  # of products, as chosen
         self._evaluator: Evaluator | None = None
 
     def plan(self, count: int) -> Plan:
@@ -66,27 +67,23 @@ class Runner:
         """Evaluate: points (P, D) -> for every split (P, R, G), as `moments.sums` makes them."""
         chosen = chosen or self.plan(len(points))
         with device.arithmetic(self.precision, self.network.device):
-            return self._backed_off(lambda by: self._by(by).sums(points, splits), chosen)
+            return self.backed_off(lambda by: self._by(by).sums(points, splits), chosen)
 
     def gradient(self, point: Tensor) -> Tensor:
         """Differentiate the mean loss over the first split: (D,) -> (D,)."""
-        return self._derived(derivatives.gradient, point)
-
-    def products(self, curvature: Callable, point: Tensor, vectors: Tensor) -> Tensor:
-        """Multiply a curvature matrix over the first split with vectors: (D,), (K, D) -> (K, D)."""
-        vectors = vectors.to(self.network.device, self.network.dtype)
-        return self._derived(partial(derivatives.products, curvature), point, vectors)
-
-    def _derived(self, derivative: Callable, point: Tensor, *given: Tensor) -> Tensor:
         point = point.to(self.network.device, self.network.dtype)
 
         def work(by: Plan) -> Tensor:
-            if self.reference is not None:
-                Evaluator(self.network, self.loss, by, self.reference).refit(point)
-            return derivative(self.network, self.loss, by, point, *given, self.splits[0])
+            self.refit(point, by)
+            return derivatives.gradient(self.network, self.loss, by, point, self.splits[0])
 
         with device.arithmetic(self.precision, self.network.device):
-            return self._backed_off(work, self.plan(1))
+            return self.backed_off(work, self.plan(1))
+
+    def refit(self, point: Tensor, by: Plan | None = None) -> None:
+        """Write the batch-norm statistics of the reference at a point into the network, where they are refitted."""
+        if self.reference is not None:
+            Evaluator(self.network, self.loss, by or self.plan(1), self.reference).refit(point)
 
     def seconds(self, chosen: Plan) -> float:
         """Measure seconds per point of a plan on a sample, scaled to every split."""
@@ -104,13 +101,13 @@ class Runner:
             self._evaluator = Evaluator(self.network, self.loss, chosen, self.reference)
         return self._evaluator
 
-    def _shrunk(self, chosen: Plan) -> Plan:
+    def _shrunk(self, chosen: Any) -> Any:
         while chosen in self._smaller:
             chosen = self._smaller[chosen]
         return chosen
 
-    def _backed_off(self, work: Callable[[Plan], Any], chosen: Plan) -> Any:
-        """Do work by a plan; when memory runs out, by half of it, and remember that."""
+    def backed_off(self, work: Callable[[Any], Any], chosen: Any) -> Any:
+        """Do work by a plan or strategy; when memory runs out, by half of it, and remember that."""
         while True:
             chosen = self._shrunk(chosen)
             try:
