@@ -40,6 +40,7 @@ class Trace(Result):
         "standard error of the trace of the square over random vectors", unit="nat²", optional=True
     )
     layer: np.ndarray = quantity("parameter", "layer")
+    layer_role: np.ndarray = quantity("weight, bias, or parameter of a norm layer", "layer")
     layer_size: np.ndarray = quantity("number of parameters of a layer", "layer")
     layer_trace: np.ndarray | None = quantity(
         "trace of the diagonal block of a layer", "layer", unit="nat", optional=True
@@ -141,9 +142,9 @@ def trace(
     origin = objective.record() | {
         "split": objective.splits[0], "matrix": matrix, "method": method, "products": operator.products, **used,
     }
-    names = np.array([block.name for block in objective.blocks])
+    names, roles = (np.array([getattr(block, word) for block in objective.blocks]) for word in ("name", "role"))
     sizes = np.array([block.slice.stop - block.slice.start for block in objective.blocks])
-    return Trace(layer=names, layer_size=sizes, origin=origin, **found)
+    return Trace(layer=names, layer_role=roles, layer_size=sizes, origin=origin, **found)
 
 
 def cost(

@@ -10,7 +10,7 @@ from torch import Tensor
 from landscape import operators
 from landscape.eigenpairs import eigenpairs
 from landscape.engine.network import Block
-from landscape.krylov import dot
+from landscape.krylov import Product, dot
 from landscape.objective import Objective
 from landscape.operators import Operator
 from landscape.sharpness.row import Row, Tick
@@ -49,24 +49,22 @@ def curvature(
     ValueError
         If there is no such layer, or products are not finite.
     """
-    operator = _counting(operators.hessian(objective, theta), tick)
+    product = _counting(operators.hessian(objective, theta), tick)
     feature = feature_layer(objective, layer)
-    found = hutchinson(operator, operator.dim, probes=probes, together=TOGETHER, seed=seed, like=operator.like)
+    found = hutchinson(product, objective.dim, probes=probes, together=TOGETHER, seed=seed, like=theta)
     trace = Row(
         "trace", float(found.value), "sum of the eigenvalues of the Hessian, by Hutchinson's estimator",
         "Yao et al. 2020, arXiv:1912.07145", float(found.standard_error), "standard error", f"probes={probes}",
     )
-    eigenvalues = _eigenvalues(operator, tolerance=tolerance, limit=limit, seed=seed)
-    return [*eigenvalues, trace, relative_flatness(operator, feature, probes=probes, seed=seed)]
+    eigenvalues = _eigenvalues(product, theta, tolerance=tolerance, limit=limit, seed=seed)
+    return [*eigenvalues, trace, relative_flatness(product, theta, feature, probes=probes, seed=seed)]
 
 
-def _eigenvalues(operator: Operator, *, tolerance: float, limit: int, seed: int) -> list[Row]:
-    count = min(LEADING, operator.dim)
-    found = eigenpairs(
-        operator, operator.dim, count=count, tolerance=tolerance, limit=limit, seed=seed, like=operator.like
-    )
+def _eigenvalues(product: Product, theta: Tensor, *, tolerance: float, limit: int, seed: int) -> list[Row]:
+    count = min(LEADING, len(theta))
+    found = eigenpairs(product, len(theta), count=count, tolerance=tolerance, limit=limit, seed=seed, like=theta)
     values, residuals = found.values.tolist(), found.residuals.tolist()
-    scale = float(dot(operator.like, operator.like))
+    scale = float(dot(theta, theta))
     rows = [
         Row(
             "lambda_max", values[0], "largest eigenvalue of the Hessian",
@@ -93,7 +91,7 @@ def _ratio(values: list[float], residuals: list[float]) -> Row:
     )
 
 
-def relative_flatness(operator: Operator, block: Block, *, probes: int, seed: int) -> Row:
+def relative_flatness(product: Product, theta: Tensor, block: Block, *, probes: int, seed: int) -> Row:
     r"""Estimate relative flatness of a layer with weight rows :math:`w_s`, one for each neuron.
 
     .. math:: \kappa = \sum_{s, s'} \langle w_s, w_{s'} \rangle \operatorname{tr} H_{s s'}
@@ -106,15 +104,15 @@ def relative_flatness(operator: Operator, block: Block, *, probes: int, seed: in
     Cost: a product for each pair of vectors.
     """
     generator = torch.Generator().manual_seed(seed)
-    weight = block.filters(operator.like[block.slice].view(block.shape))
+    weight = block.filters(theta[block.slice].view(block.shape))
     samples = []
     for start in range(0, probes, TOGETHER):
         count = min(TOGETHER, probes - start)
-        rows = operator.like.new_zeros(count, operator.dim)
+        rows = theta.new_zeros(count, len(theta))
         for row in rows:
             left, right = _signs(weight, generator)
             row[block.slice] = block.unfiltered(torch.outer(weight @ left, right)).flatten()
-        samples.append(dot(rows, operator(rows)))
+        samples.append(dot(rows, product(rows)))
     found = average(torch.cat(samples), probes, seed)
     return Row(
         "relative_flatness", float(found.value), "sum over pairs of neurons of <w_s, w_s'> tr H_ss' in one layer",
@@ -143,13 +141,13 @@ def _signs(weight: Tensor, generator: torch.Generator) -> list[Tensor]:
     return list(drawn.to(weight))
 
 
-def _counting(operator: Operator, tick: Tick) -> Operator:
+def _counting(operator: Operator, tick: Tick) -> Product:
     """Tell of every product that an operator does."""
 
-    def times(theta: Tensor, rows: Tensor) -> Tensor:
+    def product(rows: Tensor) -> Tensor:
         image = operator(rows)
         for _ in rows:
             tick()
         return image
 
-    return Operator(times, operator.like)
+    return product

@@ -67,6 +67,7 @@ def test_layers_are_within_their_errors_and_add_up(network):
     assert (np.abs(z) < 3.5).all()
     assert float(found.layer_trace.sum()) == pytest.approx(float(found.trace), rel=1e-10)
     assert found.layer.tolist() == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert found.layer_role.tolist() == ["weight", "bias"] * 2
     assert found.layer_size.tolist() == [24, 6, 18, 3]
     np.testing.assert_allclose(found.layer_mean * found.layer_size, found.layer_trace)
     np.testing.assert_allclose(found.layer_mean_error * found.layer_size, found.layer_trace_error)
