@@ -16,8 +16,8 @@ from landscape.engine import batchnorm
 from landscape.engine.device import arithmetic, dtype
 from landscape.engine.device import device as place
 from landscape.engine.moments import Measurement, measurement
-from landscape.engine.network import Network
 from landscape.engine.multiplier import Multiplier
+from landscape.engine.network import Network
 from landscape.engine.plan import Plan
 from landscape.engine.resident import Resident
 from landscape.engine.runner import Runner
@@ -153,6 +153,7 @@ class Objective:
         part = copy.copy(self)
         part._hold(examples)
         part._runner = part._running()
+        part._runner.strategies = self._runner.strategies  # what is fastest on a part is so on another one
         return part
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Multiplying: a curvature matrix at one point, by the strategy that suits it, and by less at a time where memory ends."""
+"""Multiplying: a curvature matrix at one point, by the strategy that suits it, in pieces that fit in memory."""
 
 from __future__ import annotations
 

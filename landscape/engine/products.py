@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, jvp, vmap
 
-from landscape.engine.derivatives import MATRICES, Times, parts, wide
+from landscape.engine.derivatives import MATRICES, parts, wide
 from landscape.engine.device import SHARE, free_memory
 from landscape.engine.evaluate import exact_attention
 from landscape.engine.folding import Folded
@@ -136,8 +136,7 @@ class Products:
         return times, weight
 
     def _fast(self) -> Callable:
-        if self._compiled is None:
-            self._compiled = torch.compile(self._rows_forward, dynamic=False)
+        self._compiled = self._compiled or torch.compile(self._rows_forward, dynamic=False)
         return self._compiled
 
     def _rows_forward(self, rows: Tensor, inputs: Any, targets: Tensor) -> Tensor:
@@ -215,7 +214,8 @@ class Twin:
 
 
 def _laid_out(value: Tensor, channels_last: bool) -> Tensor:
-    return value.clone(memory_format=torch.channels_last if channels_last and value.ndim == 4 else torch.contiguous_format)
+    last = channels_last and value.ndim == 4
+    return value.clone(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def _require_finite(finite: list[Tensor], size: int, whole: int) -> None:

@@ -1,4 +1,4 @@
-"""Strategies: which way of multiplying a curvature matrix with vectors is fastest here, found by a short measurement."""
+"""Strategies: which way of multiplying a curvature matrix with vectors is fastest here, found by measuring."""
 
 from __future__ import annotations
 
@@ -166,7 +166,8 @@ def choose(start: Strategy, seconds: Callable[[Strategy], float], demand: Demand
             better([replace(best, examples=here * 2)])
     saved = SAVING.get(demand.device, 0.0) * whole
     if saved > 2 * COMPILING.get(demand.device, 0.0):
-        compiled = replace(best, kind="forward", vectors=min(8, demand.width), kept=False, captured=False, compiled=True)
+        eager = replace(best, kind="forward", vectors=min(8, demand.width), kept=False, captured=False)
+        compiled = replace(eager, compiled=True)
         if seconds(compiled) < NOISE * best_time:
             best = compiled
     return best
