@@ -1,0 +1,64 @@
+"""Interactive twins of figures: turn them, read values off them, switch what they show. One file, no network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from landscape.plots.interactive._page import write_html
+from landscape.result import Result
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+__all__ = ["interactive", "write_html"]
+
+
+def interactive(results: Result | Sequence[Result], path: str | os.PathLike | None = None) -> Figure:
+    """Draw results with values under the pointer and buttons to choose from.
+
+    A file ``plots/interactive/<kind>.py`` with a function ``<kind>(results)`` is preferred. Otherwise the quantities
+    over one or two axes are drawn, with their errors.
+
+    Parameters
+    ----------
+    results : Result, or a sequence of results of one kind
+        Surfaces, lines, maps and classes stand side by side and follow the same buttons; others share one pair of axes.
+    path : path, optional
+        Where to write the page as well: see `write_html`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw, or kinds are mixed.
+
+    Notes
+    -----
+    Arrays go in as float32 and axes as one row each: 25 kB for 51 x 51 points. Values that are not finite are gaps.
+    """
+    shown = [results] if isinstance(results, Result) else list(results)
+    kinds = sorted({type(result).__name__ for result in shown})
+    if len(kinds) != 1:
+        told = ", ".join(kinds) or "none"
+        raise ValueError(f"Expected results, one kind at a time, got {told}: draw them separately.")
+    figure = _twin(kinds[0].lower())(shown)
+    if path is not None:
+        write_html(figure, path)
+    return figure
+
+
+def _twin(kind: str) -> Callable[[list], Figure]:
+    """Find the interactive figure of a kind of result."""
+    name = f"{__name__}.{kind}"
+    if find_spec(name):
+        return getattr(import_module(name), kind)
+    from landscape.plots.interactive._dimensions import by_dimensions
+
+    return by_dimensions
