@@ -57,9 +57,8 @@ def ball(
     tick()
     rows = []
     for name, step in steps.items():
-        for size in radius:
-            rises = _losses(objective, theta, step, size, pairs, tick) - base
-            rows += _ball_rows(name, size, rises)
+        found = [_ball_rows(name, size, _losses(objective, theta, step, size, pairs, tick) - base) for size in radius]
+        rows += [row for column in zip(*found, strict=True) for row in column]
     return rows
 
 
