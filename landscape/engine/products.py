@@ -102,7 +102,7 @@ class Products:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             times, weight = self._reverse(inputs, targets)
-            given = wide(torch.zeros(self._width, self.twin.dim, device=targets.device)).to(self.twin.dtype)
+            given = torch.zeros(self._width, self.twin.dim, dtype=self.twin.dtype, device=targets.device)
             for _ in range(3):  # libraries choose their kernels before anything is captured
                 times(given)
         torch.cuda.current_stream().wait_stream(stream)
