@@ -38,7 +38,7 @@ def evaluated(
     if sweeping.get("stop_above") is None:
         del arrays["stopped"]
     origin = objective.record() | {"directions": first.record, "plan": plan, "evaluations": draws * size}
-    return _named(objective, arrays, draws, shape) | _coordinates(first, grid) | {"origin": origin}
+    return _named(objective, arrays, draws, shape) | coordinates(first, grid) | {"origin": origin}
 
 
 def _named(objective: Objective, arrays: dict[str, np.ndarray], draws: int, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def _named(objective: Objective, arrays: dict[str, np.ndarray], draws: int, shap
     return found | {"split": list(objective.splits)}
 
 
-def _coordinates(frame: Frame, grid: list[np.ndarray]) -> dict[str, Any]:
+def coordinates(frame: Frame, grid: list[np.ndarray]) -> dict[str, Any]:
+    """Name the steps along the axes of a grid, the directions, and where checkpoints lie."""
     found: dict[str, Any] = dict(zip("ab", grid, strict=False))
     found |= {"axis": list(frame.labels), "norm": frame.norm, "explained": frame.explained}
     if len(grid) == 2:
