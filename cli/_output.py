@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -177,8 +177,8 @@ def drawable(path: Path, force: bool) -> Path:
     return path if path.is_file() and ours(path) else free(path, force)
 
 
-def drawn(result: Result, path: Path, **style: Any) -> Path:
-    """Draw a result into a file, by its suffix."""
+def drawn(result: Result | Mapping[str, Result], path: Path, **style: Any) -> Path:
+    """Draw a result, or several of one kind by name, into a file, by its suffix."""
     if path.suffix == ".html":
         from landscape.plots.interactive import interactive
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,7 @@ from cyclopts import Parameter
 
 
 def plot(
-    result: Path,
-    *,
+    *results: Path,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     view: str | None = None,
     quantity: str | None = None,
@@ -23,14 +23,15 @@ def plot(
     clip: float | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Draw a result that was measured before.
+    """Draw a result that was measured before, or several of one kind together.
 
     Parameters
     ----------
-    result : Path
-        An HDF5 file of landscape, or of Li et al.'s scripts.
+    results : Path
+        HDF5 files of landscape, or of Li et al.'s scripts. Several spectra share one pair of axes; several of any kind
+        can be looked at together as .html.
     output : Path, optional
-        The figure: .pdf, .png, .svg or .html; RESULT.pdf by default.
+        The figure: .pdf, .png, .svg or .html; RESULT.pdf of the first by default.
     view : str, optional
         Of a surface: contour, 3d or heat. All panels by default.
     quantity : str, optional
@@ -55,7 +56,9 @@ def plot(
     from landscape.cli._output import FIGURES, drawable, drawn, ending
     from landscape.cli.show import read
 
-    path = ending(output or result.with_suffix(".pdf"), tuple(f".{suffix}" for suffix in FIGURES))
+    if not results:
+        raise ValueError("Expected a result: landscape plot RESULT.h5.")
+    path = ending(output or results[0].with_suffix(".pdf"), tuple(f".{suffix}" for suffix in FIGURES))
     asked = {
         "view": view, "quantity": quantity, "split": split, "levels": levels, "log": log, "clip": clip,
         "venue": style, "title": title, "classes": classes or None,
@@ -65,4 +68,11 @@ def plot(
         names = ", ".join("style" if name == "venue" else name for name in knobs)
         raise ValueError(f"Expected no more than -o for an interactive figure, got {names}: leave it out.")
     drawable(path, force)
-    print("figure: ", drawn(read(result), path, **knobs))
+    found = {name: read(result) for name, result in named(results).items()}
+    print("figure: ", drawn(found, path, **knobs))
+
+
+def named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Name files by their stems, or by their whole paths where stems do not tell them apart."""
+    stems = [path.stem for path in paths]
+    return {path.stem if stems.count(path.stem) == 1 else str(path): path for path in paths}

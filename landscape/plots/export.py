@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from landscape.plots import field
+from landscape.plots.summary import summary
 from landscape.result import Result, replaced
 
 GROUPS = ("class", "term", "draw")  # axes over which a quantity is also kept apart: rows of their own in a table
@@ -97,6 +98,8 @@ def csv(result: Result, path: str | os.PathLike) -> None:
 def table(result: Result) -> str:
     """Summarize a result in plain text: the center with its standard error, the minimum, the range, what was drawn.
 
+    Results that are not over a grid of losses are summarized by `landscape.plots.summary.summary`.
+
     Examples
     --------
     >>> from landscape.probes.line import Line
@@ -110,7 +113,7 @@ def table(result: Result) -> str:
             range 0.25 to 3
     """
     if type(result).__name__ not in ("Surface", "Line"):
-        return repr(result)
+        return summary(result)
     return "\n".join([*_grid(result), *(line for part in field.splits(result) for line in _summary(result, part))])
 
 

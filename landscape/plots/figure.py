@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,9 @@ import numpy as np
 from matplotlib import rcParams
 
 from landscape.plots import draw, field, overlay, scale
+from landscape.plots.saddle_grid import saddle_grid
 from landscape.plots.style import SANS, Venue
+from landscape.plots.summary import part_of
 from landscape.result import Result
 
 if TYPE_CHECKING:
@@ -26,18 +30,27 @@ KINDS = {
 }
 
 
+OVERLAYS = {"Spectrum": "spectra"}  # functions that draw several results of a kind over one pair of axes
+
+
 def figure(
-    result: Result, *, venue: str | None = None, title: str | None = None, classes: bool = False, **style: Any
+    result: Result | Mapping[str, Result],
+    *,
+    venue: str | None = None,
+    title: str | None = None,
+    classes: bool = False,
+    **style: Any,
 ) -> Figure:
     """Draw a result as a finished figure.
 
     A surface becomes a row of panels: the loss on every split, on one scale, and the accuracy. If `view`, `quantity`
     or `split` is given, that one panel is drawn. A line becomes one panel with loss and accuracy. Any other result
-    is drawn by `landscape.plots.draw`.
+    is drawn by `landscape.plots.draw`; a saddle by class becomes a grid of spectra.
 
     Parameters
     ----------
-    result : Result
+    result : Result, or several of one kind by name
+        Several spectra share one pair of axes.
     venue : {"neurips", "iclr", "icml", "cvpr", "thesis", "slides"}, optional
         Width of the page and size of type.
     title : str, optional
@@ -58,6 +71,12 @@ def figure(
     """
     from landscape.plots import style as look  # the knobs below are called style
 
+    if isinstance(result, Mapping):
+        if len(result) > 1:
+            return _several(result, venue, title, classes, style)
+        (result,) = result.values()
+    if classes and type(result).__name__ == "Saddle":
+        return saddle_grid(result, venue=venue, title=title, **style)  # pyright: ignore
     if classes:
         return _classes(result, venue, title, style)
     chosen = {"view", "quantity", "split"} & style.keys()
@@ -72,12 +91,21 @@ def figure(
     return drawn
 
 
+def named(results: list) -> dict[str, Result]:
+    """Name several results by model and data, and by a number where these do not tell them apart."""
+    found = [heading(result).partition("\n")[0] for result in results]
+    return {
+        name if name and found.count(name) == 1 else f"{name} ({index})".strip(): result
+        for index, (name, result) in enumerate(zip(found, results, strict=True), start=1)
+    }
+
+
 def heading(result: Result) -> str:
     """Say in one or two lines what was measured: model and data, then directions and grid."""
     origin = result.origin
     model, data = (_name(origin.get(key)) for key in ("model", "data"))
     first = " on ".join(part for part in (model, data) if part)
-    words = [*_directions(origin.get("directions")), _grid(result)]
+    words = [*_directions(origin.get("directions")), _grid(result), _part(result)]
     if type(result).__name__ == "Line":
         words[0] = words[0].replace("plane", "line").replace("directions", "direction")
     second = " · ".join(word for word in words if word)
@@ -90,6 +118,30 @@ def wrapped(words: str, width: float, page: Venue) -> str:
     long = max(int(width / letter), 12)
     pieces = (piece for line in words.splitlines() for piece in textwrap.wrap(line, long))
     return "\n".join(piece.removesuffix(" ·").removeprefix("· ") for piece in pieces)
+
+
+def _several(
+    results: Mapping[str, Result], venue: str | None, title: str | None, classes: bool, style: dict[str, Any]
+) -> Figure:
+    """Draw several results of one kind over one pair of axes."""
+    from matplotlib.figure import Figure
+
+    from landscape.plots import style as look
+
+    kinds = sorted({type(result).__name__ for result in results.values()})
+    if len(kinds) > 1 or kinds[0] not in OVERLAYS or classes:
+        raise ValueError(
+            f"Expected one result, or several of {', '.join(OVERLAYS)}, got {len(results)} of {', '.join(kinds)}: "
+            "draw them one by one."
+        )
+    overlay = getattr(import_module(f"landscape.plots.{kinds[0].lower()}"), OVERLAYS[kinds[0]])
+    with look.style(venue) as page:
+        width = min(page.column, 0.45 * page.size)
+        drawn = Figure(figsize=(width, 0.75 * width + 0.06 * page.size), layout="constrained")
+        overlay(results, drawn.add_subplot(), **style)
+        if title:
+            drawn.suptitle(wrapped(title, width, page), fontsize="medium")
+    return drawn
 
 
 def _classes(result: Result, venue: str | None, title: str | None, style: dict[str, Any]) -> Figure:
@@ -202,6 +254,18 @@ def _directions(entry: Any) -> list[str]:
     if normalization and str(normalization) != "none":
         words.append(f"{normalization}-normalized")
     return words + ([f"seed {seed}"] if seed is not None and kind == "random" else [])
+
+
+def _part(result: Any) -> str:
+    """Say which part of the data a result is about, and how much was asked of it, where it is not over a grid."""
+    if "split" in result.quantities() or not result.origin.get("split"):
+        return ""
+    count = part_of(result)
+    words = [f"{result.origin['split']} split" + (f", {count} examples" if count else "")]
+    node = getattr(result, "node", None)
+    if node is not None:
+        words += [f"{node.shape[-2]} probes of {node.shape[-1]} steps"]
+    return " · ".join(word.replace(" ", "\u00a0") for word in words)
 
 
 def _grid(result: Any) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from landscape.plots.figure import named
 from landscape.plots.interactive._page import write_html
 from landscape.result import Result
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["interactive", "write_html"]
 
 
-def interactive(results: Result | Sequence[Result], path: str | os.PathLike | None = None) -> Figure:
+def interactive(
+    results: Result | Sequence[Result] | Mapping[str, Result], path: str | os.PathLike | None = None
+) -> Figure:
     """Draw results with values under the pointer and buttons to choose from.
 
     A file ``plots/interactive/<kind>.py`` with a function ``<kind>(results)`` is preferred. Otherwise the quantities
@@ -25,7 +28,7 @@ def interactive(results: Result | Sequence[Result], path: str | os.PathLike | No
 
     Parameters
     ----------
-    results : Result, or a sequence of results of one kind
+    results : Result, or a sequence of results of one kind, or such by name
         Surfaces, lines, maps and classes stand side by side and follow the same buttons; others share one pair of axes.
     path : path, optional
         Where to write the page as well: see `write_html`.
@@ -43,18 +46,19 @@ def interactive(results: Result | Sequence[Result], path: str | os.PathLike | No
     -----
     Arrays go in as float32 and axes as one row each: 25 kB for 51 x 51 points. Values that are not finite are gaps.
     """
-    shown = [results] if isinstance(results, Result) else list(results)
-    kinds = sorted({type(result).__name__ for result in shown})
+    if not isinstance(results, Mapping):
+        results = named([results] if isinstance(results, Result) else list(results))
+    kinds = sorted({type(result).__name__ for result in results.values()})
     if len(kinds) != 1:
         told = ", ".join(kinds) or "none"
         raise ValueError(f"Expected results, one kind at a time, got {told}: draw them separately.")
-    figure = _twin(kinds[0].lower())(shown)
+    figure = _twin(kinds[0].lower())(dict(results))
     if path is not None:
         write_html(figure, path)
     return figure
 
 
-def _twin(kind: str) -> Callable[[list], Figure]:
+def _twin(kind: str) -> Callable[[dict[str, Any]], Figure]:
     """Find the interactive figure of a kind of result."""
     name = f"{__name__}.{kind}"
     if find_spec(name):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plots import label
-from landscape.plots.interactive._numbers import BARE, SERIES, light, menu, names, title
+from landscape.plots.interactive._numbers import BARE, SERIES, alone, light, menu
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ERRORS = ("_error", "_residual")
 
 
-def by_dimensions(results: list) -> Figure:
+def by_dimensions(results: dict[str, Any]) -> Figure:
     """Draw points with error bars over one axis, tiles over two; a list chooses the quantity.
 
     Raises
@@ -25,12 +25,12 @@ def by_dimensions(results: list) -> Figure:
     """
     from plotly import graph_objects
 
-    first = results[0]
-    shown = [name for name in first.quantities() if _drawable(first, name)]
+    first = next(iter(results.values()))
+    shown = sorted((n for n in first.quantities() if _drawable(first, n)), key=lambda n: not _errors(first, n))
     if not shown:
         raise ValueError(f"{type(first).__name__}: expected a quantity over one or two axes, got none.")
     figure, owners = graph_objects.Figure(), []
-    for index, (result, words) in enumerate(zip(results, names(results), strict=True)):
+    for index, (words, result) in enumerate(results.items()):
         for name in shown:
             solid = len(first.declared()[name]["dims"]) == 2
             if (solid and index) or getattr(result, name) is None:
@@ -45,7 +45,7 @@ def by_dimensions(results: list) -> Figure:
     ]
     figure.update_layout({key.replace(".", "_"): value for key, value in _labels(first, shown[0]).items()})
     figure.update_layout(
-        title=title(first) if len(results) == 1 else "", template="plotly_white", margin={"b": 130},
+        title=alone(results), template="plotly_white", margin={"b": 130},
         updatemenus=[menu(choices, type="dropdown", direction="up", x=0, xanchor="left")],
     )  # fmt: skip
     return figure
@@ -58,11 +58,16 @@ def _drawable(result: Any, name: str) -> bool:
     return not plain and len(meta["dims"]) in (1, 2) and getattr(result, name).dtype.kind in "iufb"
 
 
+def _errors(result: Any, name: str) -> list[str]:
+    """Names of the errors that a result has of a quantity: those of the quantities that matter come first."""
+    return [name + end for end in ERRORS if getattr(result, name + end, None) is not None]
+
+
 def _points(result: Any, name: str, words: str, index: int) -> Any:
     from plotly import graph_objects
 
     values, (dim,) = getattr(result, name), result.declared()[name]["dims"]
-    errors = next((getattr(result, name + end, None) for end in ERRORS if hasattr(result, name + end)), None)
+    errors = getattr(result, next(iter(_errors(result, name)), ""), None)
     return graph_objects.Scatter(
         x=_coordinate(result, dim, len(values)), y=light(values), mode="markers", name=words,
         marker={"size": 8, "color": SERIES[index % len(SERIES)]},

@@ -26,13 +26,9 @@ def title(result: Result) -> str:
     return heading(result).replace("\n", "<br>")
 
 
-def names(results: list) -> list[str]:
-    """Name several results by model and data; by number as well where these do not tell them apart."""
-    found = [title(result).partition("<br>")[0] for result in results]
-    return [
-        name if name and found.count(name) == 1 else f"{name} ({index})".strip()
-        for index, name in enumerate(found, start=1)
-    ]
+def alone(results: dict[str, Any]) -> str:
+    """Return the heading of a single result; several are told apart by their names."""
+    return title(next(iter(results.values()))) if len(results) == 1 else ""
 
 
 def seethrough(color: str, opacity: float) -> str:

@@ -16,13 +16,14 @@ QUANTITIES = {"lambda_max": "largest eigenvalue [nat]", "lambda_min": "smallest 
 MAPS = {"products": "Cividis", "ratio": "Magma"}
 
 
-def curvature(results: list) -> Figure:
+def curvature(results: dict[str, Any]) -> Figure:
     """Draw a tile for each point; buttons choose what its colour tells. White lines are contours of the loss."""
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(1, len(results), subplot_titles=[title(result) for result in results])
+    shown = list(results.values())
+    figure = make_subplots(1, len(results), subplot_titles=[title(result) for result in shown])
     owners: list[str] = []  # the button that each trace belongs to; contours belong to none
-    for column, result in enumerate(results, start=1):
+    for column, result in enumerate(shown, start=1):
         for name in QUANTITIES:
             figure.add_trace(_tiles(result, name, last=column == len(results)), row=1, col=column)
             owners.append(name)
@@ -34,7 +35,7 @@ def curvature(results: list) -> Figure:
     ]
     for trace, owner in zip(figure.data, owners, strict=True):
         trace.visible = owner in ("", next(iter(QUANTITIES)))
-    metas = results[0].declared()
+    metas = shown[0].declared()
     figure.update_xaxes(title=metas["a"]["meaning"])
     figure.update_yaxes(title=metas["b"]["meaning"])
     figure.update_layout(

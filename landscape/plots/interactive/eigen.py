@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plots.interactive._numbers import BARE, SERIES, light, names, scales, title
+from landscape.plots.interactive._numbers import BARE, SERIES, alone, light, scales
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-def eigen(results: list) -> Figure:
+def eigen(results: dict[str, Any]) -> Figure:
     """Draw the eigenvalues of one or several models side by side; those that have not converged are pale."""
     from plotly import graph_objects
 
     figure = graph_objects.Figure()
-    for index, (result, name) in enumerate(zip(results, names(results), strict=True)):
+    for index, (name, result) in enumerate(results.items()):
         figure.add_trace(
             graph_objects.Bar(
                 x=_ranks(result), y=light(result.value), name=name, marker_color=SERIES[index % len(SERIES)],
@@ -31,7 +31,7 @@ def eigen(results: list) -> Figure:
     figure.update_xaxes(title="eigenvalue, from each end of the spectrum", type="category")
     figure.update_yaxes(title="eigenvalue of the Hessian [nat]")
     figure.update_layout(
-        title=title(results[0]) if len(results) == 1 else "", template="plotly_white", barmode="group",
+        title=alone(results), template="plotly_white", barmode="group",
         showlegend=len(results) > 1, updatemenus=[scales("yaxis", 0)], margin={"b": 130},
     )  # fmt: skip
     return figure

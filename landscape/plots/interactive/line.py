@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-def line(results: list) -> Figure:
+def line(results: dict[str, Any]) -> Figure:
     """Draw all splits of a quantity; buttons choose quantity and scale."""
-    return side_by_side(results, _curve, solid=False)
+    return side_by_side(list(results.values()), _curve, solid=False)
 
 
 def _curve(result: Any, quantity: str, part: str, last: bool) -> list[Any]:

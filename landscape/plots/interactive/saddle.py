@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
-def saddle(results: list) -> Figure:
+def saddle(results: dict[str, Any]) -> Figure:
     """Draw for each result the ratio of every class, and under it the densities, which the legend switches."""
     from plotly.subplots import make_subplots
 
-    words = [title(result) for result in results]
+    words = [title(result) for result in results.values()]
     figure = make_subplots(2, len(results), subplot_titles=words, vertical_spacing=0.16, row_heights=[0.4, 0.6])
-    for column, result in enumerate(results, start=1):
+    for column, result in enumerate(results.values(), start=1):
         figure.add_trace(_bars(result), row=1, col=column)
         for trace in _densities(result, first=column == 1):
             figure.add_trace(trace, row=2, col=column)
@@ -64,4 +64,4 @@ def _smoothed(alone: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     room = ROOM * alone.width
     grid = np.linspace(alone.node.min() - room, alone.node.max() + room, POINTS)
     mean, error = alone.density(grid)
-    return grid, np.maximum(mean, mean.max() * DEEP), error
+    return grid, np.where(mean > mean.max() * DEEP, mean, np.nan), error

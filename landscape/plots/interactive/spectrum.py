@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plots.interactive._numbers import SERIES, light, menu, names, scales, seethrough, title
+from landscape.plots.interactive._numbers import SERIES, alone, light, menu, scales, seethrough
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -16,13 +16,13 @@ DEEP = 1e-7  # of the highest density, below which nothing is shown: bells have 
 ROOM = 3  # widths of the smoothing beyond both ends
 
 
-def spectrum(results: list) -> Figure:
+def spectrum(results: dict[str, Any]) -> Figure:
     """Draw densities over one pair of axes, with a band of one standard error; buttons choose the scales."""
     from plotly import graph_objects
 
     figure = graph_objects.Figure()
     highest = 0.0
-    for index, (result, name) in enumerate(zip(results, names(results), strict=True)):
+    for index, (name, result) in enumerate(results.items()):
         color = SERIES[index % len(SERIES)]
         grid, mean, error = smoothed(result)
         highest = max(highest, float(mean.max()))
@@ -33,7 +33,7 @@ def spectrum(results: list) -> Figure:
     figure.update_yaxes(title="density of eigenvalues [1/nat]", type="log", dtick=1, exponentformat="power")
     figure.update_yaxes(range=[np.log10(highest * DEEP), np.log10(highest * 3)])
     figure.update_layout(
-        title=title(results[0]) if len(results) == 1 else "", template="plotly_white", hovermode="x unified",
+        title=alone(results), template="plotly_white", hovermode="x unified",
         updatemenus=[menu(_views(highest), x=0, xanchor="left"), scales("xaxis", 0)], margin={"b": 130},
     )  # fmt: skip
     return figure
@@ -55,7 +55,7 @@ def band(grid: np.ndarray, mean: np.ndarray, error: np.ndarray, name: str, color
     from plotly import graph_objects
 
     error = np.nan_to_num(error)
-    floor = max(float(mean.max()), np.finfo(float).tiny) * DEEP
+    floor = max(float(np.nanmax(mean)), np.finfo(float).tiny) * DEEP
     low, high = np.maximum(mean - error, floor / 10), np.maximum(mean + error, floor / 10)
     edge = {"x": light(grid), "mode": "lines", "line": {"width": 0}, "legendgroup": name, "showlegend": False}
     edge |= {"hoverinfo": "skip"}

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 MAPS = {"loss": "Viridis", "accuracy": "Cividis"}
 
 
-def surface(results: list) -> Figure:
+def surface(results: dict[str, Any]) -> Figure:
     """Draw reliefs that turn; buttons choose quantity, split and scale."""
-    return side_by_side(results, _relief, solid=True)
+    return side_by_side(list(results.values()), _relief, solid=True)
 
 
 def _relief(result: Any, quantity: str, part: str, last: bool) -> list[Any]:
