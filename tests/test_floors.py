@@ -12,7 +12,10 @@ FLOORS = [
     ["result", "discovery", "dataset", "parts", "krylov", "eigenpairs", "density", "trace"],
     ["losses", "reading", "weights", "transforms", "models", "data", "engine", "curves"],
     ["objective"],
-    ["frame", "vectors", "directions", "checkpoint", "sweep", "operators", "quantize", "exact", "sharpness"],
+    [
+        "frame", "vectors", "directions", "checkpoint", "sweep", "operators", "examples", "decomposition", "quantize",
+        "exact", "sharpness",
+    ],
     ["probes", "train", "importing", "verification"],
     ["plots"],
     ["cli"],

@@ -1,0 +1,169 @@
+"""One example at a time: losses at a point, curvature along vectors, and gradients pulled back from outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import grad
+
+from landscape.engine.device import arithmetic
+from landscape.engine.evaluate import exact_attention
+from landscape.engine.network import Network, lay_out
+from landscape.engine.plan import Plan
+from landscape.engine.resident import Resident
+from landscape.losses import scores
+
+if TYPE_CHECKING:
+    from landscape.objective import Objective
+
+LENIENT = {"allow_unused": True, "materialize_grads": True}  # a parameter that takes no part has derivative zero
+Cotangents = Callable[[Tensor], Tensor]  # outputs (B, C) -> rows to pull back (M, B, C)
+
+
+class ByExample(NamedTuple):
+    """What every example of the first split costs at one point, in the order of the data: float64 arrays (N,)."""
+
+    loss: np.ndarray
+    weight: np.ndarray
+    correct: np.ndarray
+
+
+def by_example(objective: Objective, theta: Tensor) -> ByExample:
+    """Evaluate every example of the first split at one point: (D,) -> arrays (N,); `correct` is NaN without classes."""
+    return ByExample(*_derived(objective, _scores, theta).numpy())
+
+
+def curvature(objective: Objective, theta: Tensor, vectors: Tensor) -> Tensor:
+    r"""Tell how the loss of every example bends along vectors: (D,), (K, D) -> (K, N), float64, on the CPU.
+
+    .. math:: k_{jn} = v_j^\top \nabla^2 \ell_n(\theta)\, v_j
+
+    Notes
+    -----
+    The sum over examples divided by the sum of their weights is :math:`v^\top H v`. Where v is a unit eigenvector of H,
+    :math:`k_n - \lambda` is the influence of an example on the eigenvalue, so that the spread of k gives the standard
+    error of the eigenvalue over examples, to first order (the infinitesimal jackknife).
+
+    Reverse mode only: with weights w on the examples, :math:`v^\top H(w) v` is linear in w, and its gradient is k.
+    Cost: about six gradients for each vector.
+
+    References
+    ----------
+    Jaeckel (1972), The infinitesimal jackknife, Bell Laboratories; Efron (1982), The jackknife, the bootstrap and other
+    resampling plans, SIAM.
+    """
+    return _derived(objective, partial(_curvature, vectors), theta)
+
+
+def pulled(objective: Objective, theta: Tensor, cotangents: Cotangents) -> Tensor:
+    """Average J' u over the examples of the first split, J being the Jacobian of an example's outputs.
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : Tensor of shape (D,)
+    cotangents : callable (B, C) -> (M, B, C)
+        Makes rows u of every example from its outputs.
+
+    Returns
+    -------
+    Tensor of shape (M, D), float64 (float32 on MPS)
+
+    Notes
+    -----
+    Cost: one forward pass, and M backward passes.
+    """
+    return _derived(objective, partial(_pulled, cotangents), theta)
+
+
+def _derived(objective: Objective, derivative: Callable, theta: Tensor) -> Tensor:
+    """Do work at a point as the objective would: in its precision, by less at a time where memory runs out."""
+    runner = objective._runner
+    point = theta.to(runner.network.device, runner.network.dtype)
+
+    def work(by: Plan) -> Tensor:
+        runner.refit(point, by)
+        return derivative(runner.network, runner.loss, by, point, runner.splits[0])
+
+    with arithmetic(runner.precision, point.device):
+        return runner.backed_off(work, runner.plan(1))
+
+
+@torch.no_grad()
+def _scores(network: Network, loss: Callable, plan: Plan, point: Tensor, split: Resident) -> Tensor:
+    lay_out(network.model, plan.channels_last)
+    network.place(point)
+    parts = []
+    for inputs, targets, _ in split.chunks(plan.examples, plan.channels_last):
+        found = scores(loss, network(inputs), targets)
+        parts.append(torch.stack([found.loss, found.weight, found.correct]).cpu().double())
+    return torch.cat(parts, 1)
+
+
+def _curvature(
+    vectors: Tensor, network: Network, loss: Callable, plan: Plan, point: Tensor, split: Resident
+) -> Tensor:
+    rows, parts = vectors.to(point), []
+    with _at(network, plan, point) as parameters, exact_attention():
+        for inputs, targets, _ in split.chunks(plan.examples, plan.channels_last):
+            found = scores(loss, network(inputs), targets).loss
+            share = torch.ones_like(found, requires_grad=True)
+            slopes = grad((share * found).sum(), parameters, create_graph=True, **LENIENT)
+            bends = [_bend(slopes, parameters, share, _pieces(row, parameters)) for row in rows]
+            parts.append(torch.stack(bends).cpu().double())
+    return torch.cat(parts, 1)
+
+
+def _bend(slopes: Any, parameters: list[Tensor], share: Tensor, pieces: list[Tensor]) -> Tensor:
+    """Differentiate twice along a vector, then in the weights of the examples: -> (B,)."""
+    once = _along(slopes, pieces)
+    if not once.requires_grad:
+        return torch.zeros_like(share)
+    twice = _along(grad(once, parameters, create_graph=True, **LENIENT), pieces)
+    return grad(twice, [share], retain_graph=True, **LENIENT)[0] if twice.requires_grad else torch.zeros_like(share)
+
+
+def _along(slopes: Any, pieces: list[Tensor]) -> Tensor:
+    return torch.stack([(slope * piece).sum() for slope, piece in zip(slopes, pieces, strict=True)]).sum()
+
+
+def _pulled(
+    cotangents: Cotangents, network: Network, loss: Callable, plan: Plan, point: Tensor, split: Resident
+) -> Tensor:
+    total: Tensor | float = 0.0
+    with _at(network, plan, point) as parameters:
+        for inputs, _, _ in split.chunks(plan.examples, plan.channels_last):
+            outputs = network(inputs)
+            outputs = getattr(outputs, "logits", outputs)
+            rows = cotangents(outputs.detach())
+            pulls = (grad(outputs, parameters, row, retain_graph=True, **LENIENT) for row in rows)
+            flat = torch.stack([torch.cat([part.flatten() for part in pull]) for pull in pulls])
+            total = total + (flat if flat.device.type == "mps" else flat.double())
+    return total / split.size
+
+
+def _pieces(vector: Tensor, parameters: list[Tensor]) -> list[Tensor]:
+    parts = vector.split([p.numel() for p in parameters])
+    return [part.view(p.shape) for part, p in zip(parts, parameters, strict=True)]
+
+
+@contextmanager
+def _at(network: Network, plan: Plan, point: Tensor) -> Iterator[list[Tensor]]:
+    """Place a point, and let its parameters be differentiated for a while."""
+    lay_out(network.model, plan.channels_last)
+    network.place(point)
+    chosen = [network.tensors[block.name] for block in network.blocks]
+    for tensor in chosen:
+        tensor.requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            yield chosen
+    finally:
+        for tensor in chosen:
+            tensor.requires_grad_(False)

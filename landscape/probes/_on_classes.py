@@ -1,0 +1,100 @@
+"""What can be told of the saddles of classes: groups by frequency, escapes, certificates, densities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from landscape.probes._on_spectrum import OnSpectrum
+
+GROUPS = ("head", "medium", "tail")
+IMBALANCED = 2.0  # times as many examples in the largest class as in the smallest: from here on there are groups
+
+
+@dataclass(frozen=True)
+class OfClass(OnSpectrum):
+    """The spectrum of one class, as every probe estimates it."""
+
+    node: np.ndarray
+    weight: np.ndarray
+    dimension: np.ndarray
+    outlier: np.ndarray | None = None
+
+
+class OnClasses:
+    """Classes in groups by their frequency, and what the numbers of a class mean."""
+
+    class_: np.ndarray
+    count: np.ndarray
+    node: np.ndarray
+    weight: np.ndarray
+    dimension: np.ndarray
+    missed: np.ndarray
+    step_loss: np.ndarray
+    step_loss_error: np.ndarray
+    step_bend: np.ndarray
+    step_bend_error: np.ndarray
+
+    @property
+    def present(self) -> np.ndarray:
+        """Whether a class has examples, (class,)."""
+        return self.count > 0
+
+    @property
+    def group(self) -> np.ndarray | None:
+        """Name the group of every class, (class,), by thirds of the frequencies of the classes that have examples.
+
+        Classes with more examples than two thirds of the classes are head, with fewer than two thirds of them tail, the
+        others medium; "" without examples. None where no class has twice as many examples as another.
+        """
+        counts = self.count[self.present]
+        if len(counts) < len(GROUPS) or counts.max() < IMBALANCED * counts.min():
+            return None
+        low, high = np.quantile(counts, (1 / 3, 2 / 3))
+        named = np.where(self.count > high, GROUPS[0], np.where(self.count < low, GROUPS[2], GROUPS[1]))
+        return np.where(self.present, named, "")
+
+    def by_group(self, quantity: str = "ratio") -> dict[str, tuple[float, float]]:
+        """Average a quantity (class,) over each group, with the standard error over its classes.
+
+        Returns
+        -------
+        dict of str to pair (mean, error)
+            For head, medium and tail; classes whose value is NaN do not count. Empty where there are no groups.
+
+        Raises
+        ------
+        ValueError
+            If there is no such quantity of classes.
+        """
+        values = getattr(self, quantity, None)
+        if not isinstance(values, np.ndarray) or values.shape != self.count.shape or values.dtype.kind not in "fib":
+            raise ValueError(f"Expected a number for each class, such as ratio or lambda_min, got {quantity!r}.")
+        if self.group is None:
+            return {}
+        found = {}
+        for name in GROUPS:
+            inside = values[self.group == name].astype(float)
+            inside = inside[~np.isnan(inside)]
+            n = len(inside)
+            error = inside.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
+            found[name] = (float(inside.mean()) if n else math.nan, float(error))
+        return found
+
+    def escape(self, errors: float = 1.0) -> np.ndarray:
+        """Say for which classes a step lowers the class's loss by more than so many standard errors, (class,)."""
+        return np.any(self.step_loss < -errors * self.step_loss_error, axis=(1, 2))
+
+    def escape_by_curvature(self, errors: float = 1.0) -> np.ndarray:
+        """Say the same of the mean of a step and its opposite, from which the slope drops out, (class,)."""
+        return np.any(self.step_bend < -errors * self.step_bend_error, axis=1)
+
+    def certified(self, level: float = 0.01) -> np.ndarray:
+        """Say for which classes no eigenvalue lies below -tau times the largest one, but for a chance of `level`."""
+        return self.missed <= level
+
+    def spectrum(self, index: int) -> OfClass:
+        """Return the spectrum of one class: its density, moments and masses, with errors over probes."""
+        return OfClass(self.node[index], self.weight[index], self.dimension)

@@ -1,0 +1,77 @@
+"""One example at a time: twins by restricting the data to each example."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from landscape import examples
+from landscape.objective import Objective
+
+
+def network(*, norm=False, seed=0):
+    torch.manual_seed(seed)
+    middle = [nn.BatchNorm1d(6)] if norm else []
+    return nn.Sequential(nn.Linear(4, 6), *middle, nn.Tanh(), nn.Linear(6, 3)).double()
+
+
+def data(count=23, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(count, 4, generator=generator, dtype=torch.float64)
+    return inputs, torch.randint(0, 3, (count,), generator=generator)
+
+
+def objective(model, pair, **options):
+    return Objective(model, pair, precision="float64", device="cpu", **options)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "loop,examples=5"])
+def test_losses_and_answers_of_examples(strategy):
+    model, (x, y) = network(), data()
+    found = examples.by_example(objective(model, (x, y), strategy=strategy), objective(model, (x, y)).theta)
+    outputs = model(x).detach()
+    np.testing.assert_allclose(found.loss, nn.functional.cross_entropy(outputs, y, reduction="none"), rtol=1e-12)
+    np.testing.assert_array_equal(found.correct, (outputs.argmax(1) == y).double())
+    np.testing.assert_array_equal(found.weight, np.ones(len(y)))
+
+
+@pytest.mark.parametrize("strategy", ["auto", "loop,examples=5"])
+def test_curvature_of_examples_is_that_of_objectives_of_one(strategy):
+    model, (x, y) = network(norm=True), data()
+    whole = objective(model, (x, y), strategy=strategy)
+    vectors = torch.randn(3, whole.dim, dtype=torch.float64)
+    found = examples.curvature(whole, whole.theta, vectors)
+    for n in range(len(y)):
+        alone = objective(model, (x[n : n + 1], y[n : n + 1]))
+        expected = (alone.hvp(alone.theta, vectors) * vectors).sum(1)
+        torch.testing.assert_close(found[:, n], expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("policy", ["frozen", "refit", "batch"])
+def test_curvature_of_examples_adds_up_to_that_of_the_mean(policy):
+    whole = objective(network(norm=True), data(), batchnorm=policy, batch_size=8)
+    vectors = torch.randn(2, whole.dim, dtype=torch.float64)
+    expected = (whole.hvp(whole.theta, vectors) * vectors).sum(1)
+    torch.testing.assert_close(examples.curvature(whole, whole.theta, vectors).mean(1), expected, rtol=1e-9, atol=0)
+
+
+def test_a_loss_without_curvature():
+    whole = Objective(nn.Linear(3, 1), (torch.randn(5, 3), torch.randn(5, 1)), lambda o, t: (o - t)[:, 0], device="cpu")
+    found = examples.curvature(whole, whole.theta, torch.ones(1, whole.dim))
+    np.testing.assert_array_equal(found, np.zeros((1, 5)))
+
+
+def test_pulled_back_are_mean_gradients_of_outputs():
+    whole = objective(network(), data(), strategy="loop,examples=7")
+    found = examples.pulled(whole, whole.theta, lambda outputs: torch.ones_like(outputs)[None])
+    summed = Objective(network(), data(), lambda o, t: o.sum(1), precision="float64", device="cpu")
+    torch.testing.assert_close(found[0], summed.gradient(summed.theta), rtol=1e-12, atol=1e-14)
+
+
+def test_the_network_is_left_as_it_was():
+    whole = objective(network(), data())
+    before = whole.value(whole.theta)
+    examples.curvature(whole, whole.theta + 1, torch.ones(1, whole.dim))
+    examples.by_example(whole, whole.theta + 1)
+    assert not any(p.requires_grad for p in whole.network.model.parameters())
+    assert whole.value(whole.theta) == before
