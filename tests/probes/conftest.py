@@ -1,10 +1,15 @@
 """Objectives whose lines and planes are known."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from landscape.checkpoint import Spec, build
 from landscape.objective import Objective
 
 
@@ -56,3 +61,43 @@ def classifier():
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3)).double()
     x, y = torch.randn(50, 4, dtype=torch.float64), torch.randint(0, 3, (50,))
     return Objective(model, {"train": (x[:40], y[:40]), "test": (x[40:], y[40:])}, precision="float64", device="cpu")
+
+
+FAMILIES = {  # every family of networks, as small as it comes; of the larger ones the last layers move
+    "mlp": (Spec("mlp", {"width": 5, "classes": 3, "shape": (1, 4, 4)}), "*"),
+    "lenet": (Spec("lenet", {"classes": 3, "shape": (1, 4, 4)}), ("0.*", "11.*")),
+    "resnet": (Spec("resnet", {"depth": 8, "width": 1, "classes": 3, "shape": (1, 4, 4)}), "*"),
+    "vit": (Spec("vit", {"depth": 1, "width": 4, "heads": 2, "patch": 2, "classes": 3, "shape": (1, 4, 4)}), "*"),
+    "gpt": (Spec("gpt", {"depth": 1, "width": 4, "heads": 2, "classes": 5, "shape": (6,)}), "*"),
+}
+
+
+@pytest.fixture(scope="session")
+def curved():
+    """Objectives of every family in float64, each with its Hessian as torch itself differentiates the mean loss."""
+
+    @cache
+    def make(name, task="cross_entropy", batchnorm="frozen"):
+        with torch.random.fork_rng():
+            torch.manual_seed(5)
+            spec, chosen = FAMILIES[name]
+            model = build(spec).double()
+            shape = spec.arguments["shape"]
+            x = torch.randint(5, (7, *shape)) if name == "gpt" else torch.randn(7, *shape, dtype=torch.float64)
+            y = torch.randint(5, (7, *shape)) if name == "gpt" else torch.tensor([0, 1, 2, 0, 1, 2, 2])
+            if task == "mse":
+                y = torch.randn(7, 3, dtype=torch.float64)
+        options = {"parameters": chosen, "batchnorm": batchnorm, "precision": "float64", "device": "cpu"}
+        objective = Objective(model, (x, y), task, batch_size=7 if batchnorm == "batch" else None, **options)
+        model.train(batchnorm == "batch")
+
+        def mean(theta):
+            outputs = functional_call(model, objective.unpack(theta), (x,))
+            if task == "mse":
+                return ((outputs - y) ** 2).mean()
+            return nn.functional.cross_entropy(outputs.flatten(0, -2), y.flatten())
+
+        with sdpa_kernel(SDPBackend.MATH):
+            return objective, torch.autograd.functional.hessian(mean, objective.theta)
+
+    return make
