@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AXES = Group("Directions", sort_key=2)
 WEIGHTS = (".pt", ".pth", ".th", ".t7", ".safetensors")
-KINDS = ("random", "between", "principal", "gradient")
+KINDS = ("random", "between", "principal", "gradient", "eigen")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Axes:
     """Where the axes point, and which checkpoints are shown on them."""
 
     directions: Annotated[str | None, Parameter(group=AXES)] = None
-    "random, between (the checkpoints given), principal (of a trajectory), gradient, or a file of vectors."
+    "random, between (checkpoints given), principal (of a trajectory), gradient, eigen (largest), or a file of vectors."
     trajectory: Annotated[list[Path] | None, Parameter(group=AXES, consume_multiple=True, negative="")] = None
     "Checkpoints of a run, in order, or folders of them: projected and drawn, with their distance from the plane."
 

@@ -12,20 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape import operators, weights
 from landscape import vectors as files
-from landscape import weights
+from landscape.eigenpairs import eigenpairs
 from landscape.frame import Frame, Marks, exact
 
 if TYPE_CHECKING:
     from landscape.engine.network import Block
     from landscape.objective import Objective
 
-__all__ = ["Frame", "Marks", "between", "given", "gradient", "load", "principal", "random"]
+__all__ = ["Frame", "Marks", "between", "eigen", "given", "gradient", "load", "principal", "random"]
 
 NORMALIZATIONS = ("filter", "layer", "weight", "model", "none")
 KEPT_OUT = ("bias", "norm")  # roles whose share of a random direction is zero unless included
 COLUMNS = 2**16  # parameters of all checkpoints that are held in float64 at a time
 PARALLEL = 16  # roundings from 1 within which a cosine is that of parallel directions
+ENDS = ("largest", "both")  # of the spectrum, from which eigenvectors are taken
 FLAT = 1e-12  # share of the variance below which a trajectory does not span a direction
 
 
@@ -249,6 +251,71 @@ def gradient(objective: Objective, count: int = 2, *, center: Tensor | None = No
     return Frame(center, torch.stack(vectors).to(center), tuple(labels), {"kind": "gradient", "seed": seed}).told()
 
 
+def eigen(
+    objective: Objective,
+    count: int = 2,
+    *,
+    center: Tensor | None = None,
+    which: str = "largest",
+    tolerance: float = 1e-3,
+    limit: int = 1000,
+    seed: int = 0,
+) -> Frame:
+    """Point along eigenvectors of the Hessian, of length 1.
+
+    Parameters
+    ----------
+    objective : Objective
+        Its Hessian is taken on the first split.
+    count : int, default=2
+        Number of directions, k.
+    center : Tensor of shape (D,), optional
+        Where the Hessian is taken; the objective's own parameters by default.
+    which : {"largest", "both"}
+        Of the k largest eigenvalues, or of the largest ones and then the smallest ones, half of k each.
+    tolerance : float, default=1e-3
+        Residual of an eigenvector, relative to its eigenvalue.
+    limit : int, default=1000
+        Hessian-vector products, at most.
+    seed : int
+        Of the random start.
+
+    Returns
+    -------
+    Frame
+        ``record`` has the eigenvalues as ``value`` and their residuals as ``residual``, in nats.
+
+    Raises
+    ------
+    ValueError
+        If the end is unknown, there are fewer parameters than directions, or an eigenvector has not converged.
+
+    References
+    ----------
+    Ghorbani, Krishnan & Xiao (2019), arXiv:1901.10159; Alain, Le Roux & Manzagol (2019), Negative eigenvalues of the
+    Hessian in deep neural networks, arXiv:1902.02366.
+    """
+    if which not in ENDS:
+        raise ValueError(f"Expected which among {', '.join(ENDS)}, got {which!r}: they are the ends of the spectrum.")
+    center = _center(objective, center)
+    smallest = count // 2 if which == "both" else 0
+    found = eigenpairs(
+        operators.hessian(objective, center), objective.dim, count=(count - smallest, smallest),
+        tolerance=tolerance, limit=limit, seed=seed, like=center,
+    )  # fmt: skip
+    if not found.converged.all():
+        raise ValueError(
+            f"Expected residuals of at most {tolerance:g} within {limit} products, got {found.residuals.tolist()} of "
+            f"eigenvalues {found.values.tolist()}: raise the limit or the tolerance."
+        )
+    labels = tuple(f"eigenvector of {value:.3g} nat" for value in found.values.tolist())
+    record = {
+        "kind": "eigen", "which": which, "seed": seed,
+        "value": found.values.tolist(), "residual": found.residuals.tolist(),
+    }  # fmt: skip
+    return Frame(center, found.vectors.to(center), labels, record).told()
+
+
 def given(objective: Objective, vectors: Any, *, center: Tensor | None = None) -> Frame:
     """Take directions as they are: not rescaled, not made orthogonal.
 
@@ -289,7 +356,8 @@ def load(path: str | os.PathLike, objective: Objective, count: int = 2, *, cente
     """Read directions from a file: what is given is what is drawn.
 
     ``.npy`` or ``.npz`` of shape (D,) or (k, D); ``.pt`` or ``.safetensors`` with such a tensor, a state dict, or a
-    list of either; HDF5 as Li et al.'s scripts write it (groups ``xdirection`` and ``ydirection``).
+    list of either; HDF5 with eigenvectors that `landscape.probes.eigen` measured, or as Li et al.'s scripts write it
+    (groups ``xdirection`` and ``ydirection``).
 
     Parameters
     ----------

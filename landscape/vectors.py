@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from landscape import weights
-from landscape.result import opened
+from landscape.result import opened, read_array
 
 
 def read(path: str | os.PathLike, dim: int) -> list[Any]:
@@ -21,7 +21,8 @@ def read(path: str | os.PathLike, dim: int) -> list[Any]:
     ----------
     path : path
         ``.npy`` or ``.npz`` of shape (D,) or (k, D); ``.pt`` or ``.safetensors`` with such a tensor, a state dict, or
-        a list of either; HDF5 as Li et al.'s scripts write it (groups ``xdirection`` and ``ydirection``).
+        a list of either; HDF5 with eigenvectors of ours, or as Li et al.'s scripts write it (groups ``xdirection`` and
+        ``ydirection``).
     dim : int
         D.
 
@@ -43,7 +44,7 @@ def read(path: str | os.PathLike, dim: int) -> list[Any]:
     if path.suffix in (".npy", ".npz"):
         return _arrays(path)
     if path.suffix in (".h5", ".hdf5"):
-        return _goldstein(path, dim)
+        return _measured(path) or _goldstein(path, dim)
     found = weights.read(path)
     if isinstance(found, dict) and len(found) == 1:  # safetensors have a name even for a single tensor
         only = next(iter(found.values()))
@@ -61,6 +62,16 @@ def _arrays(path: Path) -> list[Tensor]:
             return [row for array in arrays for row in torch.from_numpy(np.atleast_2d(array))]
     except Exception as error:  # NumPy raises nearly anything at damaged bytes
         raise ValueError(_damaged(path, error)) from error
+
+
+def _measured(path: Path) -> list[Tensor]:
+    """Read the eigenvectors of a result of ours; none from a file that is no result."""
+    with opened(path) as file:
+        if "kind" not in file.attrs:
+            return []
+        if "vector" not in file:
+            raise ValueError(f"{path}: expected eigenvectors, got a result without: measure it with --vectors.")
+        return list(torch.atleast_2d(torch.from_numpy(read_array(file, "vector"))))
 
 
 def _goldstein(path: Path, dim: int) -> list[list[np.ndarray]]:

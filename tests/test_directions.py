@@ -383,6 +383,76 @@ def test_the_gradient_frame_points_uphill():
         directions.gradient(objective, 3)
 
 
+def bowl(values):
+    """An objective whose Hessian is diagonal, with these values."""
+    model = nn.Linear(len(values), 1, bias=False).double()
+    data = (torch.eye(len(values)).double(), len(values) * torch.as_tensor(values)[:, None])
+    return Objective(model, data, lambda y, t: (t * y**2)[:, 0] / 2, precision="float64", device="cpu")
+
+
+BOWL = np.linspace(9, -3, 13)
+
+
+def test_eigenvectors_of_the_largest_eigenvalues():
+    frame = directions.eigen(bowl(BOWL), 2)
+    np.testing.assert_allclose(frame.vectors.abs(), np.eye(13)[:2], atol=1e-9)
+    assert frame.record["value"] == pytest.approx([9, 8])
+    assert max(frame.record["residual"]) < 1e-9
+    assert frame.record["cosine"] == pytest.approx(0, abs=1e-9)
+    assert frame.labels == ("eigenvector of 9 nat", "eigenvector of 8 nat")
+
+
+def test_eigenvectors_of_both_ends():
+    frame = directions.eigen(bowl(BOWL), 3, which="both")
+    np.testing.assert_allclose(frame.vectors.abs(), np.eye(13)[[0, 1, 12]], atol=1e-9)
+    assert frame.record["value"] == pytest.approx([9, 8, -3])
+
+
+def test_curvature_along_eigenvectors_is_their_eigenvalue():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    data = (torch.randn(20, 6, dtype=torch.float64), torch.randint(3, (20,)))
+    objective = Objective(model, data, precision="float64", device="cpu")
+    center = objective.theta + 0.1
+    frame = directions.eigen(objective, 2, center=center, tolerance=1e-6)
+    for vector, value in zip(frame.vectors, frame.record["value"], strict=True):
+        ahead, here, behind = objective.value(torch.stack([center + 1e-3 * vector, center, center - 1e-3 * vector]))
+        assert float(ahead - 2 * here + behind) / 1e-6 == pytest.approx(value, rel=1e-4)
+
+
+def test_eigenvectors_that_were_measured_are_directions(tmp_path):
+    from landscape.probes.eigen import eigen
+
+    torch.manual_seed(0)
+    data = (torch.randn(9, 4, dtype=torch.float64), torch.randint(3, (9,)))
+    objective = Objective(nn.Linear(4, 3), data, precision="float64", device="cpu")
+    measured = eigen(objective, largest=3, smallest=1, vectors=True)
+    measured.save(tmp_path / "e.h5")
+    frame = directions.load(tmp_path / "e.h5", objective)
+    np.testing.assert_array_equal(frame.vectors, measured.vector[:2])
+    eigen(objective, largest=3, smallest=1).save(tmp_path / "e.h5")
+    with pytest.raises(ValueError, match="e.h5: expected eigenvectors, got a result without: measure it"):
+        directions.load(tmp_path / "e.h5", objective)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"which": "smallest"}, "Expected which among largest, both, got 'smallest'"),
+        ({"count": 14}, "Expected at most D=13 eigenpairs"),
+        ({"tolerance": 0}, "Expected tolerance > 0"),
+    ],
+)
+def test_eigenvectors_that_cannot_be(knobs, message):
+    with pytest.raises(ValueError, match=message):
+        directions.eigen(bowl(BOWL), **knobs)
+
+
+def test_eigenvectors_that_do_not_converge_are_no_directions():
+    with pytest.raises(ValueError, match="Expected residuals of at most 1e-06 within 20 products"):
+        directions.eigen(bowl(np.linspace(0, 1, 500)), tolerance=1e-6, limit=20)
+
+
 def test_given_directions_are_taken_as_they_are(objective):
     vectors = np.random.default_rng(0).standard_normal((2, objective.dim))
     frame = directions.given(objective, vectors)
