@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landscape.plots.sharpness import value as written
 from landscape.plots.style import BLUE, GRAY, GREEN, ORANGE, number
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _whole(result: Trace) -> str:
     value, error = float(result.trace), float(result.trace_error)
     if error == 0 or not np.isfinite(error):
         return f"whole trace {number(value, 5)} nat" + (" (exact)" if error == 0 else "")
-    return f"whole trace ({number(value, 4)} ± {number(error, 2)}) nat"
+    return f"whole trace ({written(value, error, 'standard error', 'nat')}) nat"
 
 
 def _vertical(ax: Axes, values: np.ndarray, errors: np.ndarray, log: bool | str) -> None:

@@ -63,7 +63,7 @@ def test_roles_have_colours_and_the_title_tells_the_whole(make_trace):
     ax = draw(make_trace())
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["weight", "bias", "norm"]
     assert len({bar.get_facecolor() for bar in ax.patches}) == 3
-    assert ax.get_title() == f"whole trace ({float(make_trace().trace):.4g} ± 0.5) nat"
+    assert ax.get_title() == f"whole trace ({float(make_trace().trace):.2f} ± 0.50) nat"
     assert "(exact)" in draw(make_trace(trace_error=0.0)).get_title()
     assert draw(make_trace(), legend=False).get_legend() is None
 
