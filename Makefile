@@ -41,6 +41,7 @@ lint: $(VENV)/.ready
 bench: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
 	$(BIN)/python benchmarks/surface.py --write
+	$(BIN)/python benchmarks/curvature.py --write --examples 128
 
 clean:
 	rm -rf $(VENV) build *.egg-info demo

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from torch._dynamo.utils import calculate_time_spent
 from torch._inductor.utils import fresh_cache
 
 SHORTEST = 0.2  # seconds: work that takes less is repeated within one timing
+LONG = 4.0  # seconds: work that takes more is warmed up once
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,14 @@ class Way:
 def interleaved(ways: list[Way], rounds: int) -> dict[str, list[float]]:
     """Time every way once a round, in the order A B C, A B C, ...: seconds per point, by name.
 
-    Each way is first run twice, uncounted: to warm up, and to learn how often it must be repeated to be measurable.
+    Each way is first run uncounted: to warm up, and once more, unless it takes long, to learn how often it must be
+    repeated to be measurable.
     """
     repeats = {}
     for way in ways:
-        seconds(way.run)
-        repeats[way.name] = max(1, round(SHORTEST / max(seconds(way.run), 1e-6)))
+        took = seconds(way.run)
+        took = seconds(way.run) if took < LONG else took
+        repeats[way.name] = max(1, round(SHORTEST / max(took, 1e-6)))
     found: dict[str, list[float]] = {way.name: [] for way in ways}
     for _ in range(rounds):
         for way in ways:
@@ -68,6 +73,25 @@ def compiling():
         torch._dynamo.reset()
         before = calculate_time_spent().get("entire_frame_compile", 0.0)
         yield lambda: calculate_time_spent().get("entire_frame_compile", 0.0) - before
+
+
+def peak(device: torch.device) -> int:
+    """Return the peak memory since `forget`, in bytes."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:  # getrusage would tell the peak of the process that started this one, if that was higher
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def forget(device: torch.device) -> None:
+    """Start the peak anew at what is held now, where the system can do that."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif os.access("/proc/self/clear_refs", os.W_OK):
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def machine(device: torch.device) -> str:

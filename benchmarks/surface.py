@@ -15,7 +15,6 @@ import argparse
 import copy
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _measure import Way, compiling, interleaved, machine, ratio, seconds, write_section
+from _measure import Way, compiling, forget, interleaved, machine, peak, ratio, seconds, write_section
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -253,32 +252,13 @@ def memory_of(case: Case, device: torch.device, strategy: str) -> dict[str, floa
     """Measure how far the peak memory rises during a surface of 5 x 5 points, in MB, in a process of its own."""
     plan = Plan.parse(strategy)
     objective = Objective(case.model, case.split, device=str(device), strategy=strategy)
-    _forget(device)
-    before = _peak(device)
+    forget(device)
+    before = peak(device)
     surface(objective, points=5, seed=0)
     vector = 4 * objective.dim
     chunk = plan.points * min(plan.examples, objective.size) * objective.footprint
     expected = {"model and directions": 3 * vector, "points": plan.points * vector, "chunk": chunk}
-    return {name: size / 1e6 for name, size in {"measured": _peak(device) - before, **expected}.items()}
-
-
-def _peak(device: torch.device) -> int:
-    """Return the peak memory since `_forget`, in bytes."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:  # getrusage would tell the peak of the process that started this one, if that was higher
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _forget(device: torch.device) -> None:
-    """Start the peak anew at what is held now, where the system can do that."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    elif os.access("/proc/self/clear_refs", os.W_OK):
-        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    return {name: size / 1e6 for name, size in {"measured": peak(device) - before, **expected}.items()}
 
 
 def memory(arguments: argparse.Namespace) -> str:
