@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.cli import _contract
+from landscape.cli import EXPECTED, _contract
 from landscape.cli._axes import Axes
 from landscape.cli._output import Output, Store
 from landscape.cli._price import price
@@ -74,7 +74,11 @@ class Job:
             return None
         store = Store(path, identity, force=self.output.force)
         begun = time.monotonic()
-        result = found or self.measure(loaded, identity, store)
+        try:
+            result = found or self.measure(loaded, identity, store)
+        except EXPECTED:
+            store.sweep()
+            raise
         seconds = None if found else time.monotonic() - begun
         if not found:
             result.save(path)

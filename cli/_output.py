@@ -118,6 +118,12 @@ class Store:
         shutil.rmtree(f"{self.path}.parts", ignore_errors=True)
         return Parts(self.path, self.identity, plan)
 
+    def sweep(self) -> None:
+        """Delete what work that has failed has left, if none of it was done: only finished parts are worth keeping."""
+        folder = Path(f"{self.path}.parts")
+        if folder.is_dir() and [path.name for path in folder.iterdir()] == ["manifest.json"]:
+            self.remove()
+
     def remove(self) -> None:
         """Delete what this work, or a kill in the middle of it, has left beside the result."""
         manifest = Path(f"{self.path}.parts") / "manifest.json"

@@ -88,7 +88,11 @@ def _special(converter: Callable) -> Parameter:
 
 def _list(read: Callable, _: Any, tokens: Any) -> tuple:
     """Read ``8,16,32``: values between commas, all of one type."""
-    return tuple(read(word.strip()) for word in tokens[0].value.split(",") if word.strip())
+    try:
+        return tuple(read(word.strip()) for word in tokens[0].value.split(",") if word.strip())
+    except ValueError as error:
+        kind = "whole numbers, as in 8,16,32" if read is int else "numbers, as in 0.1,0.5"
+        raise ValueError(f"expected {kind}, got {tokens[0].value}.") from error
 
 
 def _grid(_: Any, tokens: Any) -> Any:
