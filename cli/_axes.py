@@ -58,6 +58,8 @@ class Axes:
             return directions.principal(objective, thetas, names, count=count)
         if kind == "gradient":
             found = directions.gradient(objective, count, seed=knobs.get("seed", 0))
+        elif kind == "eigen":
+            found = directions.eigen(objective, count, seed=knobs.get("seed", 0))
         elif kind != "random":
             found = directions.load(kind, objective, count)
         elif path:
