@@ -35,7 +35,7 @@ def measured(
     groups = list(work.spectra(cut["classes"], cut["probes"], resamples))
     found = {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
     directions, gradients = (torch.from_numpy(found.pop(name)).to(point) for name in ("direction", "gradient"))
-    products = int(found.pop("products").sum())
+    used = found.pop("products")
     angles = {
         "gradient_cosine": ways.cosines(directions, gradients),
         "direction_cosine": ways.cosines(directions, directions),
@@ -46,9 +46,10 @@ def measured(
     if "top_curvature" in shared:
         found["top_curvature"] = shared.pop("top_curvature")
     whole = int(shared.pop("products")) if shared else 0
+    shares = np.array(work.by.counts) / objective.size
     origin = objective.record() | {
-        "split": objective.splits[0], "seed": search.seed, "lockstep": cut, "class_products": products,
-        "products": whole,
+        "split": objective.splits[0], "seed": search.seed, "lockstep": cut, "class_products": int(used.sum()),
+        "products": round(float(used @ shares)) + whole, "evaluations": 1 + 2 * len(sizes) * len(present),
     }  # fmt: skip
     where = [names.index(name) for name in present]
     spread = {name: _among(len(names), where, array, 1) for name, array in found.items()}

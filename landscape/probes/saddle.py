@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from landscape.objective import Objective
 
-SIZES = (0.003, 0.01, 0.03, 0.1)
+SIZES = (3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -144,8 +144,9 @@ def saddle(
         Further products of a class, for ends that have not converged; what has not by then is marked.
     top : int, optional
         Top eigenvectors of the whole Hessian along which classes are compared; by default one less than classes.
-    step_sizes : sequence of float, default=(0.003, 0.01, 0.03, 0.1)
-        Lengths of steps along the most negative direction, relative to the norm of the parameters.
+    step_sizes : sequence of float, default=(0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+        Lengths of steps along the most negative direction, relative to the norm of the parameters: over decades,
+        because where the quadratic model ends differs that much between networks.
     resamples : int, default=0
         Draws of a class's examples with replacement, for an interval of the ratio.
     decompose : bool, default=False

@@ -286,8 +286,8 @@ def test_progress_and_cost(net):
     assert told[-1][0] == told[-1][1]
     price = cost(net, **knobs)
     assert price.products * 3 == told[-1][1]
-    assert result.origin["class_products"] / 3 + result.origin["products"] <= price.products
-    assert price.points == 1 + 2 * 4 * 3
+    assert 8 * 2 < result.origin["class_products"] / 3 < result.origin["products"] <= price.products
+    assert price.points == 1 + 2 * 6 * 3 == result.origin["evaluations"]
     assert set(inspect.signature(cost).parameters) - {"objective", "_"} <= set(inspect.signature(saddle).parameters)
 
 
