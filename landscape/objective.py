@@ -269,7 +269,9 @@ class Objective:
         """
         return self._products("gauss_newton", theta, vectors)
 
-    def multiplier(self, matrix: str, theta: Tensor, *, expected: int = 1) -> Multiplier:
+    def multiplier(
+        self, matrix: str, theta: Tensor, *, expected: int = 1, strategy: str | None = None
+    ) -> Multiplier:
         """Prepare many products with a matrix at one point: (D,) -> a callable of rows (K, D) -> (K, D).
 
         Parameters
@@ -280,11 +282,14 @@ class Objective:
         expected : int, default=1
             Products that will be asked for. For several, the fastest way is found by a short measurement at the
             first call, and graphs are kept from one call to the next as far as memory allows.
+        strategy : str, optional
+            How to multiply, in place of that choice.
         """
         points, shape = self._rows(theta)
         if shape:
             raise ValueError(f"Expected one point of shape ({self.dim},), got {tuple(theta.shape)}: one at a time.")
-        return Multiplier(self._runner, matrix, points[0], chosen=self._multiplying, expected=expected)
+        chosen = Strategy.parse(strategy) if strategy else self._multiplying
+        return Multiplier(self._runner, matrix, points[0], chosen=chosen, expected=expected)
 
     def _products(self, matrix: str, theta: Tensor, vectors: Tensor) -> Tensor:
         multiply = self.multiplier(matrix, theta)

@@ -225,3 +225,15 @@ def test_scipy_finds_the_same_eigenvalues():
     dense = operator(torch.eye(objective.dim, dtype=torch.float64))
     found = eigsh(operator.linear_operator(), k=3, which="LA", return_eigenvectors=False)
     torch.testing.assert_close(torch.from_numpy(found), torch.linalg.eigvalsh(dense)[-3:], rtol=1e-9, atol=1e-12)
+
+
+def test_a_strategy_that_is_told_makes_the_same_bits():
+    objective = case("resnet")
+    v = torch.randn(3, objective.dim, dtype=torch.float64)
+    first = operators.gradient_covariance(objective)
+    found = first(v)
+    second = operators.gradient_covariance(case("resnet"), strategy=first.choose())
+    assert torch.equal(second(v), found)
+    classes = operators.by_class(objective, strategy="batched,vectors=2,examples=3")
+    classes(torch.zeros(3, classes.dim, dtype=torch.float64))
+    assert {one.strategy for one in classes.operators} == {"batched,vectors=2,examples=3"}
