@@ -131,6 +131,21 @@ def test_several_spectra_in_one_figure(here, ask):
     assert not (here / "x.pdf").exists()
 
 
+def test_classes_as_saddles_are_told_and_drawn(here, ask):
+    words = ("--labels", "0,1", "--steps", "6", "--probes", "1", *QUICK[:-2], "--plot", "html")
+    found = ask("saddle", "a.pt", *words)
+    assert found.code == 0, found.err
+    assert "Saddle of the train split, 30 examples" in found.out
+    from landscape.plots.interactive import interactive
+
+    result = load("a.saddle.h5")
+    drawn = interactive(result)
+    assert list(drawn.data[0].x) == ["0", "1"]
+    assert drawn.data[0].y.tolist() == pytest.approx(result.ratio.tolist(), rel=1e-5)
+    assert [trace.name for trace in drawn.data if trace.showlegend] == ["0", "1"]
+    assert (here / "a.saddle.html").stat().st_size > 1_000_000
+
+
 def test_what_a_price_says():
     from landscape.cli import _price
 

@@ -82,6 +82,17 @@ def test_several_spectra_share_axes_under_their_names(make_spectrum):
     assert [word.partition(":")[0] for word in words] == ["flat", "sharp"]
 
 
+def test_several_spectra_are_smoothed_alike(make_spectrum):
+    """One eigenvalue is as high in one as in the other, though one spectrum is wider."""
+    wide = make_spectrum(node=10 * make_spectrum().node, smallest=-2.0, largest=21.0)
+    drawn = interactive({"narrow": make_spectrum(), "wide": wide})
+    curves = [trace for trace in drawn.data if trace.showlegend]
+    for curve, result in zip(curves, (make_spectrum(), wide), strict=True):
+        mean, _ = result.density(np.asarray(curve.x, dtype=float), wide.width)
+        seen = mean > mean.max() * 1e-5
+        np.testing.assert_allclose(np.asarray(curve.y)[seen], mean[seen], rtol=1e-2)
+
+
 def test_only_kinds_that_can_be_laid_over_each_other_are(eigen, make_spectrum):
     with pytest.raises(ValueError, match="or several of Spectrum, got 2 of Eigen"):
         figure({"one": eigen, "two": eigen})

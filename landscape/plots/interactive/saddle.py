@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plots.interactive._numbers import BARE, light, title
-from landscape.plots.interactive.spectrum import DEEP, POINTS, ROOM, band
+from landscape.plots.interactive.spectrum import DEEP, band, smoothed
 from landscape.plots.style import BLUE
 
 if TYPE_CHECKING:
@@ -20,14 +20,17 @@ def saddle(results: dict[str, Any]) -> Figure:
 
     words = [title(result) for result in results.values()]
     figure = make_subplots(2, len(results), subplot_titles=words, vertical_spacing=0.16, row_heights=[0.4, 0.6])
+    highest = 0.0
     for column, result in enumerate(results.values(), start=1):
         figure.add_trace(_bars(result), row=1, col=column)
         for trace in _densities(result, first=column == 1):
             figure.add_trace(trace, row=2, col=column)
-    figure.update_yaxes(title="-smallest / largest eigenvalue", row=1)
-    figure.update_yaxes(title="density of eigenvalues [1/nat]", type="log", dtick=1, exponentformat="power", row=2)
+            highest = max(highest, float(np.max(trace.y)))
+    figure.update_yaxes(title="-smallest / largest", row=1)
+    figure.update_yaxes(title="density [1/nat]", type="log", dtick=1, exponentformat="power", row=2)
+    figure.update_yaxes(range=[np.log10(highest * DEEP), np.log10(highest * 2)], row=2)
     figure.update_xaxes(title="class", type="category", row=1)
-    figure.update_xaxes(title="eigenvalue of the class Hessian [nat]", row=2)
+    figure.update_xaxes(title="eigenvalue of the class Hessian [nat]; each class is smoothed by its own width", row=2)
     figure.update_layout(template="plotly_white", legend_title="class")
     return figure
 
@@ -51,7 +54,7 @@ def _densities(result: Any, first: bool) -> list[Any]:
     found = []
     for index, name in enumerate(result.class_):
         alone = result.spectrum(index)
-        grid, mean, error = _smoothed(alone)
+        grid, mean, error = smoothed(alone, alone.width)
         red, green, blue = sample_colorscale("Viridis", [index / max(count - 1, 1)], colortype="tuple")[0]
         color = "#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue))
         traces = band(grid, mean, error, str(name), color)
@@ -59,9 +62,3 @@ def _densities(result: Any, first: bool) -> list[Any]:
         found += traces
     return found
 
-
-def _smoothed(alone: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    room = ROOM * alone.width
-    grid = np.linspace(alone.node.min() - room, alone.node.max() + room, POINTS)
-    mean, error = alone.density(grid)
-    return grid, np.where(mean > mean.max() * DEEP, mean, np.nan), error

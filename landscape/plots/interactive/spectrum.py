@@ -22,9 +22,10 @@ def spectrum(results: dict[str, Any]) -> Figure:
 
     figure = graph_objects.Figure()
     highest = 0.0
+    width = max(result.width for result in results.values())  # one for all: else heights would not compare
     for index, (name, result) in enumerate(results.items()):
         color = SERIES[index % len(SERIES)]
-        grid, mean, error = smoothed(result)
+        grid, mean, error = smoothed(result, width)
         highest = max(highest, float(mean.max()))
         for trace in band(grid, mean, error, name, color):
             figure.add_trace(trace)
@@ -39,15 +40,15 @@ def spectrum(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def smoothed(result: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def smoothed(result: Any, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return eigenvalues, the density there and its standard error, each (G,)."""
     low, high = float(result.node.min()), float(result.node.max())
     taken = getattr(result, "outlier", None)
     if taken is not None and len(taken):
         low, high = min(low, float(taken.min())), max(high, float(taken.max()))
-    room = ROOM * result.width
+    room = ROOM * width
     grid = np.linspace(low - room, high + room, POINTS)
-    return grid, *result.density(grid)
+    return grid, *result.density(grid, width)
 
 
 def band(grid: np.ndarray, mean: np.ndarray, error: np.ndarray, name: str, color: str) -> list[Any]:
@@ -55,7 +56,7 @@ def band(grid: np.ndarray, mean: np.ndarray, error: np.ndarray, name: str, color
     from plotly import graph_objects
 
     error = np.nan_to_num(error)
-    floor = max(float(np.nanmax(mean)), np.finfo(float).tiny) * DEEP
+    floor = max(float(mean.max()), np.finfo(float).tiny) * DEEP
     low, high = np.maximum(mean - error, floor / 10), np.maximum(mean + error, floor / 10)
     edge = {"x": light(grid), "mode": "lines", "line": {"width": 0}, "legendgroup": name, "showlegend": False}
     edge |= {"hoverinfo": "skip"}
