@@ -1,6 +1,7 @@
 """The house: imports go down its floors only, and heavy libraries stay in their rooms."""
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,10 @@ def test_looking_at_the_package_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_package_is_installed():
+    found = {name.removesuffix(".__init__") for name, path in MODULES.items() if path.name == "__init__.py"}
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert set(setup["options"]["packages"].split()) == found | {"landscape"}
