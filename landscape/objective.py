@@ -115,10 +115,7 @@ class Objective:
         strategy: str = "auto",
     ) -> None:
         self.precision, self.batchnorm = precision, batchnorm
-        named = None if strategy == "auto" else strategy
-        multiplies = named is not None and named.partition(",")[0] in KINDS
-        self._strategy = Plan.parse(named) if named and not multiplies else None
-        self._multiplying = Strategy.parse(named) if named and multiplies else None
+        self._strategy, self._multiplying = _strategies(strategy)
         self.device = place(device)
         self.loss, self.loss_name = losses.loss(loss), losses.name(loss)
         examples = _splits(data, stochastic)
@@ -147,6 +144,13 @@ class Objective:
             each=self._trial.each, precision=self.precision, fixed=self._fixed, reference=self._reference,
             strategy=self._strategy,
         )
+
+    def using(self, strategy: str) -> Objective:
+        """Return the same objective, computed by another strategy: the same strategy gives the same bits."""
+        same = copy.copy(self)
+        same._strategy, same._multiplying = _strategies(strategy)
+        same._runner = same._running()
+        return same
 
     def _on(self, examples: dict[str, Examples]) -> Objective:
         """Return the same objective on a part of its examples."""
@@ -269,9 +273,7 @@ class Objective:
         """
         return self._products("gauss_newton", theta, vectors)
 
-    def multiplier(
-        self, matrix: str, theta: Tensor, *, expected: int = 1, strategy: str | None = None
-    ) -> Multiplier:
+    def multiplier(self, matrix: str, theta: Tensor, *, expected: int = 1) -> Multiplier:
         """Prepare many products with a matrix at one point: (D,) -> a callable of rows (K, D) -> (K, D).
 
         Parameters
@@ -282,14 +284,11 @@ class Objective:
         expected : int, default=1
             Products that will be asked for. For several, the fastest way is found by a short measurement at the
             first call, and graphs are kept from one call to the next as far as memory allows.
-        strategy : str, optional
-            How to multiply, in place of that choice.
         """
         points, shape = self._rows(theta)
         if shape:
             raise ValueError(f"Expected one point of shape ({self.dim},), got {tuple(theta.shape)}: one at a time.")
-        chosen = Strategy.parse(strategy) if strategy else self._multiplying
-        return Multiplier(self._runner, matrix, points[0], chosen=chosen, expected=expected)
+        return Multiplier(self._runner, matrix, points[0], chosen=self._multiplying, expected=expected)
 
     def _products(self, matrix: str, theta: Tensor, vectors: Tensor) -> Tensor:
         multiply = self.multiplier(matrix, theta)
@@ -372,6 +371,14 @@ class Objective:
         rows, shape = self._rows(theta)
         totals = self._runner.sums(rows, splits, chosen)
         return measurement(totals, [split.counts() for split in splits], shape, self._trial.answers)
+
+
+def _strategies(text: str) -> tuple[Plan | None, Strategy | None]:
+    """Read a strategy of points, or one of products; neither, if it is left to be chosen."""
+    if text == "auto":
+        return None, None
+    multiplies = text.partition(",")[0] in KINDS
+    return (None, Strategy.parse(text)) if multiplies else (Plan.parse(text), None)
 
 
 def _splits(data: Any, stochastic: bool) -> dict[str, Examples]:

@@ -52,7 +52,7 @@ class Operator:
     def choose(self, width: int = 1) -> str:
         """Choose how to multiply so many rows at once, by measuring, and tell it.
 
-        Given to another operator of the same matrix, it makes the same products bit for bit.
+        An objective that is `using` it makes the same products bit for bit.
         """
         return str(self._engine.strategy(width)) if self._engine else ""
 
@@ -81,23 +81,23 @@ class Operator:
         return LinearOperator(shape, column, column, columns, np.float64, columns)  # pyright: ignore
 
 
-def hessian(objective: Objective, theta: Tensor | None = None, *, strategy: str | None = None) -> Operator:
+def hessian(objective: Objective, theta: Tensor | None = None) -> Operator:
     """Return the Hessian of an objective at a point, its own by default.
 
     Notes
     -----
-    The first product finds the fastest way, by a short measurement (a twentieth of 50 products), unless a `strategy` is
-    given, such as another operator tells. Cost of a product: two gradients where graphs are kept, three where memory
-    does not allow it. Memory: a quarter of what is free at most; see `landscape.engine.products.Products`.
+    The first product finds the fastest way, by a short measurement (a twentieth of 50 products); an objective with a
+    strategy of its own spares it. Cost of a product: two gradients where graphs are kept, three where memory does not
+    allow it. Memory: a quarter of what is free at most; see `landscape.engine.products.Products`.
 
     References
     ----------
     Pearlmutter (1994), Fast exact multiplication by the Hessian, Neural Computation 6(1).
     """
-    return _operator("hessian", objective, theta, strategy)
+    return _operator("hessian", objective, theta)
 
 
-def gauss_newton(objective: Objective, theta: Tensor | None = None, *, strategy: str | None = None) -> Operator:
+def gauss_newton(objective: Objective, theta: Tensor | None = None) -> Operator:
     """Return the generalized Gauss-Newton matrix of an objective at a point, its own by default: never negative.
 
     References
@@ -105,10 +105,10 @@ def gauss_newton(objective: Objective, theta: Tensor | None = None, *, strategy:
     Schraudolph (2002), Fast curvature matrix-vector products for second-order gradient descent,
     Neural Computation 14(7); Martens (2020), New insights on the natural gradient method, arXiv:1412.1193.
     """
-    return _operator("gauss_newton", objective, theta, strategy)
+    return _operator("gauss_newton", objective, theta)
 
 
-def fisher(objective: Objective, theta: Tensor | None = None, *, strategy: str | None = None) -> Operator:
+def fisher(objective: Objective, theta: Tensor | None = None) -> Operator:
     r"""Return the empirical Fisher matrix of an objective at a point: the second moment of per-example gradients.
 
     .. math:: F = \sum_n w_n\, g_n g_n^\top \Big/ \sum_n w_n
@@ -120,15 +120,15 @@ def fisher(objective: Objective, theta: Tensor | None = None, *, strategy: str |
     Kunstner, Balles & Hennig (2019), Limitations of the empirical Fisher approximation for natural gradient descent,
     arXiv:1905.12558.
     """
-    return _operator("fisher", objective, theta, strategy)
+    return _operator("fisher", objective, theta)
 
 
-def gradient_covariance(objective: Objective, theta: Tensor | None = None, *, strategy: str | None = None) -> Operator:
+def gradient_covariance(objective: Objective, theta: Tensor | None = None) -> Operator:
     r"""Return the covariance of per-example gradients at a point: :math:`F - g g^\top`, see `fisher`.
 
     Its trace over N is the expected squared distance of the gradient of a random example set of size N from the mean.
     """
-    second = _operator("fisher", objective, theta, strategy)
+    second = _operator("fisher", objective, theta)
     mean = objective.gradient(second.like)
 
     def multiply(rows: Tensor) -> Tensor:
@@ -137,9 +137,9 @@ def gradient_covariance(objective: Objective, theta: Tensor | None = None, *, st
     return Operator(multiply, second.like, second._engine)
 
 
-def _operator(matrix: str, objective: Objective, theta: Tensor | None, strategy: str | None) -> Operator:
+def _operator(matrix: str, objective: Objective, theta: Tensor | None) -> Operator:
     point = objective.theta if theta is None else torch.as_tensor(theta).to(objective.theta).detach()
-    engine = objective.multiplier(matrix, point, expected=EXPECTED, strategy=strategy)
+    engine = objective.multiplier(matrix, point, expected=EXPECTED)
     return Operator(engine, point, engine)
 
 
@@ -173,10 +173,7 @@ class ByClass:
         return torch.cat(found)
 
 
-def by_class(
-    objective: Objective, theta: Tensor | None = None, *, kind: Callable[..., Operator] = hessian,
-    strategy: str | None = None,
-) -> ByClass:
+def by_class(objective: Objective, theta: Tensor | None = None, *, kind: Callable[..., Operator] = hessian) -> ByClass:
     """Return an operator of every class of an objective, at a point: those of the class's own mean loss.
 
     Raises
@@ -185,5 +182,5 @@ def by_class(
         If there are no classes.
     """
     parts = objective.split_by_class()
-    operators = tuple(kind(part, theta, strategy=strategy) for part in parts.values())
+    operators = tuple(kind(part, theta) for part in parts.values())
     return ByClass(tuple(parts), tuple(part.size for part in parts.values()), operators)

@@ -34,32 +34,6 @@ def curvature(objective: Objective, theta: Tensor | None, matrix: str) -> Operat
     return getattr(operators, matrix)(objective, theta)
 
 
-def settled(operator: Operator, width: int, known: str | None = None) -> str:
-    """Fix how an operator multiplies, so that interrupted work goes on in the same arithmetic.
-
-    Parameters
-    ----------
-    operator : Operator
-    width : int
-        Vectors of a call, for which the fastest way is found by measuring.
-    known : str, optional
-        The way that was found before.
-
-    Returns
-    -------
-    str
-        The way, as it is written.
-    """
-    from landscape.engine.strategy import Strategy
-
-    engine = operator._engine
-    if engine is None:
-        return ""
-    if known:
-        engine._chosen = Strategy.parse(known)
-    return str(engine.strategy(width))
-
-
 class Counted:
     """An operator that tells how many of its products are done, of how many at most."""
 

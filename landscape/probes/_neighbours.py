@@ -62,10 +62,11 @@ def neighbours(
     rows, size = len(grid[0]), len(grid[0]) * len(grid[1])
 
     def planned() -> dict:
-        return objective.plan(size).record()
+        return {"points": objective.plan(size).record(), "products": operators.hessian(objective).choose()}
 
     parts = store(planned) if store else None
     record = parts.plan if parts else planned()
+    objective, plan = objective.using(record["products"]), Plan(**record["points"])
     done = {index: parts.read(index) for index in sorted(parts.done())} if parts else {}
     if BEGINNING not in done:
         done[BEGINNING] = _beginning(_solved(objective, frame.center, None, **solving))
@@ -78,7 +79,7 @@ def neighbours(
         if row + 1 in done:
             continue
         points = _Row(objective, frame, grid, row)
-        losses = points.measured(Plan(**record))
+        losses = points.measured(plan)
         finite = np.isfinite(losses["loss"][0])
         done[row + 1] = losses | points.solved(finite, vectors if len(vectors) else None, **solving)
         if parts:

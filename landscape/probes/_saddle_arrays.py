@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,9 +30,15 @@ def measured(
     total = len(present) * (search.steps * search.probes + 2 + search.limit + (patience(top) + top if top else 0))
     work = Work(objective, point, present, search, None, _meter(progress, total))
     classes, at_once = fitting(work.by, search)
-    cut = {"classes": min(together or classes, len(present)), "probes": at_once}
-    work.parts = store(lambda: cut) if store else None
-    cut = work.parts.plan if work.parts else cut
+
+    def planned() -> dict:
+        strategy = work.by.operators[0].choose(at_once)
+        return {"classes": min(together or classes, len(present)), "probes": at_once, "strategy": strategy}
+
+    parts = store(planned) if store else None
+    cut = parts.plan if parts else planned()
+    objective = objective.using(cut["strategy"])
+    work = replace(work, objective=objective, parts=parts)
     groups = list(work.spectra(cut["classes"], cut["probes"], resamples))
     found = {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
     directions, gradients = (torch.from_numpy(found.pop(name)).to(point) for name in ("direction", "gradient"))

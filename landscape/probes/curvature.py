@@ -117,8 +117,7 @@ def curvature(
     -----
     Cost: points^2 evaluations of every split, and at each point some tens of products. Each point is computed from the
     center of the plane, its eigenproblem begun from the vectors of its neighbour; rows begin from those of the center,
-    so that an interrupted run goes on with the same bits, given the same strategy of products (which the objective may
-    fix). Points where products are not finite are NaN.
+    so that an interrupted run goes on with the same bits. Points where products are not finite are NaN.
 
     A ratio |lambda_min| / |lambda_max| near zero says that the landscape is nearly convex there.
 

@@ -110,21 +110,25 @@ def spectrum(
     Ubaru, Chen & Saad (2017), Fast estimation of tr(f(A)) via stochastic Lanczos quadrature, SIAM J. Matrix Anal.
     Appl. 38(4); Ghorbani, Krishnan & Xiao (2019), arXiv:1901.10159; deflation: Papyan (2020), arXiv:2008.11865.
     """
-    from landscape.probes._curvature import Counted, curvature, settled  # torch: not for reading
+    from landscape.probes._curvature import Counted, curvature  # torch: not for reading
 
     operator = curvature(objective, theta, matrix)
     _expect(operator.dim, steps=steps, probes=probes, deflate=deflate, together=together)
     most = cost(objective, steps=steps, probes=probes, deflate=deflate, ends=ends).products
-    counted = Counted(operator, most, progress)
     groups = _groups(probes, together or _fitting(operator.like, steps))
-    parts = store(lambda: {"groups": groups, "strategy": settled(operator, groups[0])}) if store else None
-    way = settled(operator, groups[0], parts.plan["strategy"] if parts else None)
+
+    def planned() -> dict:
+        return {"groups": groups, "strategy": operator.choose(groups[0])}
+
+    parts = store(planned) if store else None
+    plan = parts.plan if parts else planned()
+    counted = Counted(curvature(objective.using(plan["strategy"]), theta, matrix), most, progress)
     work = _Work(counted, parts, seed)
     outliers = work.outliers(deflate) if deflate else {}
     found = work.quadratures(steps, groups, outliers)
     measure = (found["node"], found["weight"], outliers.get("value"), operator.dim)
     first, second = (averaged(lambda t, k=k: t**k, *measure) for k in (1, 2))
-    origin = {"matrix": matrix, "split": objective.splits[0], "seed": seed, "groups": groups, "strategy": way}
+    origin = {"matrix": matrix, "split": objective.splits[0], "seed": seed, **plan}
     extremes = work.ends(found, outliers, ends)
     return Spectrum(
         node=found["node"], weight=found["weight"], node_residual=found["bound"],

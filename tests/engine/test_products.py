@@ -232,8 +232,8 @@ def test_a_strategy_that_is_told_makes_the_same_bits():
     v = torch.randn(3, objective.dim, dtype=torch.float64)
     first = operators.gradient_covariance(objective)
     found = first(v)
-    second = operators.gradient_covariance(case("resnet"), strategy=first.choose())
+    second = operators.gradient_covariance(case("resnet").using(first.choose()))
     assert torch.equal(second(v), found)
-    classes = operators.by_class(objective, strategy="batched,vectors=2,examples=3")
+    classes = operators.by_class(objective.using("batched,vectors=2,examples=3"))
     classes(torch.zeros(3, classes.dim, dtype=torch.float64))
     assert {one.strategy for one in classes.operators} == {"batched,vectors=2,examples=3"}
