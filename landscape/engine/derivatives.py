@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -61,55 +62,72 @@ def hessian(
     return times, found.weight.detach()
 
 
-def gauss_newton(
-    forward: Callable, loss: Callable, inputs: Any, targets: Tensor, parameters: list[Tensor]
-) -> tuple[Times, Tensor]:
-    """Prepare products with a chunk's generalized Gauss-Newton matrix, the sum of J' H J over examples; see `hessian`.
+@dataclass(frozen=True)
+class Factored:
+    """A matrix that is a sum of J' C J over examples, J being the Jacobian of what comes out of a network.
 
-    J is the Jacobian of the outputs, H the Hessian of the loss in the outputs. J v is the derivative of J' u in u,
-    which is linear, so that reverse mode serves where forward mode is missing.
-
-    References
+    Attributes
     ----------
-    Schraudolph (2002), Fast curvature matrix-vector products for second-order gradient descent,
-    Neural Computation 14(7).
+    outputs : callable (loss, what the network returns, targets) -> Tensor of shape (B, ...)
+        What J is the Jacobian of.
+    middle : callable (loss, what the network returns, targets) -> (curve, weight)
+        `curve` multiplies a tensor like the outputs with C; `weight` (B,) is that of every example.
     """
-    outputs = forward(inputs)
-    outputs = getattr(outputs, "logits", outputs)
-    leaf = outputs.detach().requires_grad_(True)
+
+    outputs: Callable
+    middle: Callable
+
+    def __call__(
+        self, forward: Callable, loss: Callable, inputs: Any, targets: Tensor, parameters: list[Tensor]
+    ) -> tuple[Times, Tensor]:
+        """Prepare products as `hessian` does.
+
+        J v is taken as the derivative of J' u in u, which is linear, so that reverse mode serves where forward mode is
+        missing.
+        """
+        returned = forward(inputs)
+        pushed = _pushing(self.outputs(loss, returned, targets), parameters)
+        pulled, weight = self.pulling(loss, returned, targets, parameters)
+        return lambda vector: pulled(pushed(vector)), weight
+
+    def pulling(self, loss: Callable, returned: Any, targets: Tensor, parameters: list[Tensor]) -> tuple[Times, Tensor]:
+        """Prepare products with J' C: a tensor like the outputs -> (D,); and the weights (B,)."""
+        outputs = self.outputs(loss, returned, targets)
+        curve, weight = self.middle(loss, returned, targets)
+        return lambda pushed: _flat(grad(outputs, parameters, curve(pushed), retain_graph=True, **LENIENT)), weight
+
+
+def _logits(loss: Callable, returned: Any, targets: Tensor) -> Tensor:
+    return getattr(returned, "logits", returned)
+
+
+def _loss_hessian(loss: Callable, returned: Any, targets: Tensor) -> tuple[Callable, Tensor]:
+    leaf = _logits(loss, returned, targets).detach().requires_grad_(True)
     found = scores(loss, leaf, targets)
     (slope,) = grad(found.loss.sum(), [leaf], create_graph=True)
-    pushed = _pushing(outputs, parameters)
-
-    def times(vector: Tensor) -> Tensor:
-        (curved,) = _pulled([slope], [leaf], [pushed(vector)])
-        return _flat(grad(outputs, parameters, curved, retain_graph=True, **LENIENT))
-
-    return times, found.weight.detach()
+    return lambda pushed: _pulled([slope], [leaf], [pushed])[0], found.weight.detach()
 
 
-def fisher(
-    forward: Callable, loss: Callable, inputs: Any, targets: Tensor, parameters: list[Tensor]
-) -> tuple[Times, Tensor]:
-    """Prepare products with a chunk's empirical Fisher matrix, the sum of w g g' over examples; see `hessian`.
+def _losses(loss: Callable, returned: Any, targets: Tensor) -> Tensor:
+    return scores(loss, returned, targets).loss
 
-    g is the gradient of the mean loss of one example and w its weight (1, or its number of tokens).
 
-    References
-    ----------
-    Kunstner, Balles & Hennig (2019), Limitations of the empirical Fisher approximation for natural gradient descent,
-    arXiv:1905.12558.
-    """
-    found = scores(loss, forward(inputs), targets)
-    weight = found.weight.detach()
-    pushed = _pushing(found.loss, parameters)
+def _inverse_weights(loss: Callable, returned: Any, targets: Tensor) -> tuple[Callable, Tensor]:
+    weight = scores(loss, returned, targets).weight.detach()
+    return lambda pushed: torch.where(weight > 0, pushed / weight, 0).to(pushed.dtype), weight
 
-    def times(vector: Tensor) -> Tensor:
-        slopes = torch.where(weight > 0, pushed(vector) / weight, 0)
-        return _flat(grad(found.loss, parameters, slopes.to(found.loss.dtype), retain_graph=True, **LENIENT))
 
-    return times, weight
+gauss_newton = Factored(_logits, _loss_hessian)
+"""The generalized Gauss-Newton matrix: J of the network's outputs, C the Hessian of the loss in them.
 
+Schraudolph (2002), Fast curvature matrix-vector products for second-order gradient descent, Neural Computation 14(7).
+"""
+
+fisher = Factored(_losses, _inverse_weights)
+"""The empirical Fisher matrix, the sum of w g g': g the gradient of the mean loss of an example, w its weight.
+
+Kunstner, Balles & Hennig (2019), Limitations of the empirical Fisher approximation, arXiv:1905.12558.
+"""
 
 MATRICES = {"hessian": hessian, "gauss_newton": gauss_newton, "fisher": fisher}
 

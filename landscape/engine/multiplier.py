@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from landscape.engine.runner import Runner
 
 GRAPH = 8  # times the activations alive in a forward pass, that the graph of a gradient and its derivative take
-CACHED = 64 * 2**20  # bytes of such a graph that a CPU likes: larger ones go back to the system each time
+CACHED = 96 * 2**20  # bytes of such a graph that a CPU likes: larger ones go back to the system each time
 MOST = 2048  # examples that a GPU is given at once before anything is measured
 
 

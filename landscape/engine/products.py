@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, jvp, vmap
 
-from landscape.engine.derivatives import MATRICES, parts, wide
+from landscape.engine.derivatives import MATRICES, Times, parts, wide
 from landscape.engine.device import SHARE, free_memory
 from landscape.engine.evaluate import exact_attention
 from landscape.engine.folding import Folded
@@ -81,20 +82,37 @@ class Products:
         """Return what multiplies rows (K, D) with the matrix of a chunk, and the weights of its examples."""
         if index in self._kept:
             return self._kept[index]
+        make = self._reverse
         if self.strategy.kind == "forward":
-            return self._forward_over_reverse(inputs, targets)
+            make = self._forward_over_reverse if self.matrix == "hessian" else self._forward_then_reverse
         keep = len(targets) * self._each
         if not self.strategy.kept or keep > self._room:
-            return self._reverse(inputs, targets)
+            return make(inputs, targets)
         self._room -= keep
-        captured = self.strategy.captured and targets.is_cuda
-        make = self._captured if captured else self._reverse
-        self._kept[index] = make(inputs, targets)
+        self._kept[index] = (self._captured if self.strategy.captured and targets.is_cuda else make)(inputs, targets)
         return self._kept[index]
 
     def _reverse(self, inputs: Any, targets: Tensor) -> tuple[Callable, Tensor]:
         times, weight = MATRICES[self.matrix](self.twin, self.loss, inputs, targets, self.twin.leaves)
-        return (lambda rows: times(rows[0])[None]) if self._width == 1 else vmap(times), weight
+        return _in_turn(times) if self._width == 1 else vmap(times), weight
+
+    def _forward_then_reverse(self, inputs: Any, targets: Tensor) -> tuple[Callable, Tensor]:
+        """Multiply with J forward, all rows at once, then with J' C in reverse."""
+        factored, leaves = MATRICES[self.matrix], self._fixed()
+        times, weight = factored.pulling(self.loss, self.twin(inputs), targets, self.twin.leaves)
+
+        def outputs(*values: Tensor) -> Tensor:
+            return factored.outputs(self.loss, self.twin.at(values, inputs), targets)
+
+        def pushed(row: Tensor) -> Tensor:
+            return jvp(outputs, leaves, tuple(parts(row, self.twin.leaves)))[1]
+
+        def product(rows: Tensor) -> Tensor:
+            with torch.no_grad(), _quiet():
+                tangents = vmap(pushed)(rows)
+            return _in_turn(times)(tangents)
+
+        return product, weight
 
     def _captured(self, inputs: Any, targets: Tensor) -> tuple[Callable, Tensor]:
         """Capture the products of one chunk as a CUDA graph, which is replayed for later vectors."""
@@ -118,29 +136,26 @@ class Products:
         return replayed, weight
 
     def _forward_over_reverse(self, inputs: Any, targets: Tensor) -> tuple[Callable, Tensor]:
-        """Differentiate the gradient along the rows, forward; parameters are arguments here."""
-        if self.matrix != "hessian":
-            raise ValueError(f"Expected the hessian for forward over reverse, got {self.matrix}: use retained.")
+        """Differentiate the gradient along all rows at once, forward."""
         whole = self.strategy.compiled and len(targets) == self.strategy.examples
         run = self._fast() if whole else self._rows_forward  # a short last chunk is not worth compiling for
         with torch.no_grad():
             weight = scores(self.loss, self.twin(inputs), targets).weight
 
-        def times(rows: Tensor) -> Tensor:
+        def product(rows: Tensor) -> Tensor:
             short = self._width - len(rows) if whole else 0
             padded = torch.cat([rows, rows.new_zeros(short, rows.shape[1])]) if short else rows
-            with warnings.catch_warnings():  # torch's own rules of forward mode are written in a way it deprecates
-                warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated")
+            with _quiet():
                 return run(padded, inputs, targets)[: len(rows)].detach()
 
-        return times, weight
+        return product, weight
 
     def _fast(self) -> Callable:
         self._compiled = self._compiled or torch.compile(self._rows_forward, dynamic=False)
         return self._compiled
 
     def _rows_forward(self, rows: Tensor, inputs: Any, targets: Tensor) -> Tensor:
-        leaves = tuple(leaf.detach() for leaf in self.twin.leaves)
+        leaves = self._fixed()
 
         def total(*values: Tensor) -> Tensor:
             return scores(self.loss, self.twin.at(values, inputs), targets).loss.sum()
@@ -152,6 +167,9 @@ class Products:
             return torch.cat([part.flatten() for part in found])
 
         return vmap(times)(rows)
+
+    def _fixed(self) -> tuple[Tensor, ...]:
+        return tuple(leaf.detach() for leaf in self.twin.leaves)
 
     def _weighed(self) -> int:
         """Measure the bytes of the graph of one example."""
@@ -211,6 +229,18 @@ class Twin:
     def _applied(self, values: dict[str, Tensor], inputs: Any) -> Any:
         positional, keyword = arguments(inputs)
         return functional_call(self.model, values, positional, keyword)
+
+
+def _in_turn(times: Times) -> Callable:
+    return lambda rows: torch.stack([times(row) for row in rows])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence torch where its own rules of forward mode are written in a way that it deprecates."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated")
+        yield
 
 
 def _laid_out(value: Tensor, channels_last: bool) -> Tensor:

@@ -23,8 +23,8 @@ class Strategy:
     Attributes
     ----------
     kind : {"retained", "batched", "forward"}
-        Reverse over reverse, one graph of the gradient serving the vectors in turn, or all at once; or forward over
-        reverse, all at once.
+        Reverse over reverse, one graph of the gradient serving the vectors in turn, or several at once; or forward
+        mode, several at once, over reverse (and for matrices that are J' C J, before it).
     examples : int
         Examples whose graph is built at once.
     vectors : int
@@ -79,7 +79,7 @@ class Strategy:
     def fits(self) -> bool:
         """Say whether the flags suit the kind."""
         forward = self.kind == "forward"
-        return not ((self.compiled and not forward) or (self.kept and forward) or (self.captured and not self.kept))
+        return not ((self.compiled and not forward) or (self.captured and (forward or not self.kept)))
 
     def record(self) -> dict:
         """Return the strategy as plain JSON."""
@@ -156,7 +156,8 @@ def choose(start: Strategy, seconds: Callable[[Strategy], float], demand: Demand
     if demand.images:
         better([replace(best, channels_last=True)])
     if demand.width > 1:
-        better(replace(best, kind="batched", vectors=k) for k in (4, 8, 16) if k <= max(4, demand.width))
+        for kind in ("batched", "forward"):
+            better(replace(best, kind=kind, vectors=k) for k in (4, 8) if k <= max(4, demand.width))
     if demand.device == "cuda" and best.kept:
         better([replace(best, captured=True)])
     if not demand.fixed:
