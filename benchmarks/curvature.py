@@ -43,14 +43,20 @@ BLOCK, SINGLE, GAUSS_NEWTON = {"cpu": 2.6, "cuda": 2.3}, 3.1, 2.0  # aims, in gr
 TANGENT = 1.6  # bytes that a vector adds to those of a forward pass, where vectors go together
 STRATEGIES = {
     "cpu": {
-        1: ("retained,examples=64", "retained,folded,examples=64", "retained,folded,kept,examples=64"),
-        8: ("retained,folded,examples=64", "batched,folded,vectors=4,examples=32", "forward,vectors=4,examples=32"),
+        1: ("retained,examples=32", "retained,folded,examples=32", "retained,folded,kept,examples=32"),
+        8: (
+            "retained,folded,examples=32", "batched,folded,vectors=4,examples=32",
+            "forward,folded,vectors=4,examples=32",
+        ),
     },
     "cuda": {
         1: ("retained,folded,examples=512", "retained,folded,kept,captured,examples=512"),
-        8: ("retained,folded,examples=512", "batched,folded,vectors=8,examples=512"),
+        8: (
+            "retained,folded,examples=512", "batched,folded,vectors=8,examples=512",
+            "forward,folded,vectors=8,examples=512",
+        ),
     },
-}
+}  # fmt: skip
 COMPILED = "forward,compiled,vectors=8,examples=64"
 
 

@@ -91,14 +91,14 @@ def difference(rows: np.ndarray) -> tuple[float, float, float]:
 
 def report(values: dict[str, dict[str, np.ndarray]], counts: np.ndarray, seeds: int) -> str:
     """Write the tables: values are (seed, class), for every arm and quantity."""
-    intro = (
-        f"`python gallery/longtail.py --seeds {seeds}`: {seeds} networks (multilayer perceptron 64-64-64-10) for each "
-        f"of two losses, on digits with {counts[0]} examples in the most frequent class and {counts[-1]} in the rarest, "
-        f"{EPOCHS} epochs. Every seed gives the frequencies to the digits in another order. Head: the three most "
-        "frequent classes; tail: the three rarest. Means over seeds; the difference is paired by seed, with its "
-        "standard error and 95 % interval (Student). Where the tail is fitted less well than the head (see the training loss), "
-        "the ratio tells of that too; re-weighting fits both alike."
-    )
+    intro = " ".join(f"""
+        `python gallery/longtail.py --seeds {seeds}`: {seeds} networks (multilayer perceptron 64-64-64-10) for
+        each of two losses, on digits with {counts[0]} examples in the most frequent class and {counts[-1]} in
+        the rarest, {EPOCHS} epochs. Every seed gives the frequencies to the digits in another order. Head: the
+        three most frequent classes; tail: the three rarest. Means over seeds; the difference is paired by seed,
+        with its standard error and 95 % interval (Student). Where the tail is fitted less well than the head
+        (see the training loss), the ratio tells of that too; re-weighting fits both alike.
+    """.split())
     figure = "![Negative curvature by class frequency](longtail.png)"
     lines = ["# Do the losses of rare classes end at saddles?", "", textwrap.fill(intro, 116), "", figure, ""]
     for arm in ARMS:
