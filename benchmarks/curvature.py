@@ -30,7 +30,7 @@ from landscape.density import stochastic_quadrature
 from landscape.eigenpairs import eigenpairs
 from landscape.krylov import lanczos_many
 from landscape.operators import Operator
-from landscape.trace import hutchinson
+from landscape.traces import hutchinson
 
 HERE = Path(__file__).resolve().parent
 TOLERANCE = 1e-3  # relative residual of eigenpairs; PyHessian's own rule has the same number

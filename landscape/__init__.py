@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from landscape.discovery import names as _names
+
 __version__ = "0.1.0"
 
 _PUBLIC = {
@@ -13,10 +15,8 @@ _PUBLIC = {
     "Result": "landscape.result",
     "load": "landscape.result",
     "quantity": "landscape.result",
-    "surface": "landscape.probes.surface",
-    "line": "landscape.probes.line",
     "draw": "landscape.plots",
-}
+} | {probe: f"landscape.probes.{probe}" for probe in _names("landscape.probes")}
 __all__ = [*_PUBLIC, "__version__"]
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from landscape.krylov import Product, Tridiagonal, dot, lanczos_many, norm, orthogonal, quadrature, random_vectors
-from landscape.trace import Estimate, average
+from landscape.traces import Estimate, average
 
 TOGETHER = 8  # vectors of one call
 OUTSIDE = 1e-3  # by which a Chebyshev moment may exceed its bound before the bounds of the spectrum are doubted

@@ -20,7 +20,7 @@ from landscape.engine.resident import Resident
 from landscape.models.mlp import mlp
 from landscape.models.resnet import resnet
 from landscape.reading import read
-from landscape.trace import hutchinson
+from landscape.traces import hutchinson
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # peers use what is deprecated, and leave cycles behind
 

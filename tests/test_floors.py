@@ -10,12 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    ["result", "discovery", "dataset", "parts", "krylov", "eigenpairs", "density", "trace"],
+    ["result", "discovery", "dataset", "parts", "krylov", "eigenpairs", "density", "traces"],
     ["losses", "reading", "weights", "transforms", "models", "data", "engine", "curves"],
     ["objective"],
     [
         "frame", "vectors", "directions", "checkpoint", "sweep", "operators", "examples", "decomposition", "quantize",
-        "exact", "sharpness",
+        "exact", "measures",
     ],
     ["probes", "train", "importing", "verification"],
     ["plots"],

@@ -22,7 +22,7 @@ from landscape.density import stochastic_quadrature
 from landscape.eigenpairs import eigenpairs
 from landscape.krylov import lanczos, ritz
 from landscape.models.resnet import resnet
-from landscape.trace import hutchinson
+from landscape.traces import hutchinson
 
 SEEDS = 200
 TOLERANCE = 0.05

@@ -103,6 +103,27 @@ def test_five_lines_of_python(tmp_path, monkeypatch):
     assert Path("surface.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_second_derivatives_in_python():
+    import numpy as np
+    from scipy.sparse.linalg import eigsh
+
+    import landscape
+    from landscape.data.digits import digits
+    from landscape.models.mlp import mlp
+
+    code = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
+    data = digits()
+    train = tuple(array[:64] for array in data.train)
+    names = {"landscape": landscape}
+    names["objective"] = landscape.Objective(mlp(4, shape=data.shape), train, precision="float64", device="cpu")
+    exec(code, names)
+    top = eigsh(names["hessian"].linear_operator(), k=3, which="LA", return_eigenvectors=False)
+    np.testing.assert_allclose(np.sort(top), names["eigen"].value[2::-1], rtol=1e-4)
+    assert names["eigen"].value.shape == (13,)
+    assert names["saddle"].ratio.shape == (10,)
+    assert names["spectrum"].largest >= names["eigen"].value[0] * (1 - 1e-3)
+
+
 def test_targets_of_make_exist():
     makefile = (ROOT / "Makefile").read_text()
     code = [line.strip() for block in blocks(README) for line in block.splitlines()] + re.findall(r"`([^`]+)`", README)

@@ -14,8 +14,8 @@ from landscape.result import Result, quantity
 if TYPE_CHECKING:
     import torch
 
+    from landscape.measures.row import Row
     from landscape.objective import Objective
-    from landscape.sharpness.row import Row
 
 FAMILIES = ("curvature", "ascent", "average", "norms")
 LIMIT = 200  # products for the eigenvalues, at most
@@ -124,8 +124,8 @@ def sharpness(
     _expect(families, samples, groups, {
         "rho": rho, "adaptive_rho": adaptive_rho, "radius": radius, "sigma": (sigma,), "epsilon": epsilon,
     })  # fmt: skip
+    from landscape.measures import ascent, average, curvature, norms
     from landscape.operators import hessian  # this imports torch, which reading a result does not need
-    from landscape.sharpness import ascent, average, curvature, norms
 
     point, tick = hessian(objective, theta).like, _Count(progress)
     plain = {"seed": seed, "tick": tick}

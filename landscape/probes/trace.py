@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from landscape.objective import Objective
     from landscape.operators import Operator
-    from landscape.trace import Estimate
+    from landscape.traces import Estimate
 
 MATRICES = ("hessian", "gauss_newton")
 METHODS = ("hutchinson", "hutchpp", "xtrace", "exact")
@@ -172,7 +172,7 @@ def _estimate(
     objective: Objective, operator: Operator, method: str, probes: int, tolerance: float, seed: int,
     progress: Callable[[int, int], None] | None,
 ) -> Estimate:  # fmt: skip
-    from landscape import trace as estimators
+    from landscape import traces as estimators
 
     def product(rows: torch.Tensor) -> torch.Tensor:
         image = operator(rows)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from landscape.trace import Estimate, diagonal, hutchinson, hutchpp, xtrace
+from landscape.traces import Estimate, diagonal, hutchinson, hutchpp, xtrace
 
 FORMATS = [torch.float64, torch.float32]
 REPETITIONS = 300

@@ -10,9 +10,9 @@ from landscape.engine.evaluate import exact_attention
 from landscape.exact import apply, chunks, require_fixed
 from landscape.krylov import dot, norm
 from landscape.losses import scores
+from landscape.measures.row import Row, Tick
 from landscape.objective import Objective
-from landscape.sharpness.row import Row, Tick
-from landscape.trace import average
+from landscape.traces import average
 
 LIANG = "Liang et al. 2019, arXiv:1711.01530"
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape.measures.row import Row, Tick
 from landscape.objective import Objective
-from landscape.sharpness.row import Row, Tick
-from landscape.trace import average
+from landscape.traces import average
 
 FORET = "Foret et al. 2021, arXiv:2010.01412; Andriushchenko & Flammarion 2022, arXiv:2206.06232"
 KWON = "Kwon et al. 2021, arXiv:2102.11600"

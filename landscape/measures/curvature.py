@@ -11,10 +11,10 @@ from landscape import operators
 from landscape.eigenpairs import eigenpairs
 from landscape.engine.network import Block
 from landscape.krylov import Product, dot
+from landscape.measures.row import Row, Tick
 from landscape.objective import Objective
 from landscape.operators import Operator
-from landscape.sharpness.row import Row, Tick
-from landscape.trace import average, hutchinson
+from landscape.traces import average, hutchinson
 
 LEADING = 5  # eigenvalues whose first and last are compared
 TOGETHER = 8  # vectors of one call
