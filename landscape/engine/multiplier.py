@@ -63,7 +63,7 @@ class Multiplier:
         """Choose how to multiply so many vectors at once, by measuring; the first choice is kept."""
         if self._chosen is None:
             known = self.runner.strategies
-            key = (self.matrix, min(width, 8))
+            key = (self.matrix, min(width, strategy.STACKS[-1]))
             if self.expected > 1 and key not in known:
                 known[key] = self._measured(width)
             self._chosen = known.get(key) or self._start
@@ -101,13 +101,14 @@ class Multiplier:
 
     def _measured(self, width: int) -> Strategy:
         start, split = self._start, self.runner.splits[0]
-        sample = split.head(2 * start.examples)
+        sample, width = split.head(start.examples), min(width, strategy.STACKS[-1])
         demand = Demand(
             products=self.expected,
             width=width,
             share=sample.size / split.size,
             device=self.network.device.type,
             fixed=self.runner.fixed is not None,
+            factored=self.matrix != "hessian",
             images=any(leaf.ndim == 4 for leaf in pytree.tree_leaves(sample.segments[0][0])),
         )
         with device.arithmetic(self.runner.precision, self.network.device):

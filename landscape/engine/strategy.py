@@ -13,6 +13,7 @@ FLAGS = ("channels_last", "folded", "kept", "compiled", "captured")
 EXPECTED = 50  # products for which a strategy is chosen: those of a Krylov space
 COMPILING = {"cpu": 160.0, "cuda": 90.0}  # seconds that compiling second derivatives is expected to take
 SAVING = {"cpu": 0.1, "cuda": 0.5}  # of the time, that compiling is expected to save
+STACKS = (4, 8)  # vectors that are multiplied at once
 RUNS = 2  # products that measuring takes: one to warm up and prepare, one to time
 
 
@@ -110,8 +111,8 @@ class Demand:
         Examples of the sample that strategies are measured on, as a part of all.
     device : str
         Its type.
-    fixed, images : bool
-        Whether the loss depends on how examples are cut, inputs are images.
+    fixed, images, factored : bool
+        Whether the loss depends on how examples are cut, inputs are images, the matrix is J' C J.
     """
 
     products: int
@@ -120,6 +121,7 @@ class Demand:
     device: str
     fixed: bool = False
     images: bool = False
+    factored: bool = False
 
 
 def choose(start: Strategy, seconds: Callable[[Strategy], float], demand: Demand) -> Strategy:
@@ -153,18 +155,15 @@ def choose(start: Strategy, seconds: Callable[[Strategy], float], demand: Demand
                 return
             best, best_time = candidate, took
 
+    if demand.width > 1:
+        for kind in ("forward", "batched") if demand.factored else ("batched", "forward"):
+            better(replace(best, kind=kind, vectors=k) for k in STACKS if k <= max(STACKS[0], demand.width))
     if demand.images:
         better([replace(best, channels_last=True)])
-    if demand.width > 1:
-        for kind in ("batched", "forward"):
-            better(replace(best, kind=kind, vectors=k) for k in (4, 8) if k <= max(4, demand.width))
-    if demand.device == "cuda" and best.kept:
+    if demand.device == "cuda" and best.kept and best.kind != "forward":
         better([replace(best, captured=True)])
-    if not demand.fixed:
-        here = best.examples
-        better([replace(best, examples=max(1, here // 2))])
-        if best.examples == here:
-            better([replace(best, examples=here * 2)])
+    if not demand.fixed and best.examples > 1:
+        better([replace(best, examples=best.examples // 2)])
     saved = SAVING.get(demand.device, 0.0) * whole
     if saved > 2 * COMPILING.get(demand.device, 0.0):
         eager = replace(best, kind="forward", vectors=min(8, demand.width), kept=False, captured=False)
