@@ -308,7 +308,7 @@ def test_checkpoints_that_span_no_plane_are_refused():
 
 @pytest.mark.parametrize("columns", [7, 2**16])
 def test_principal_directions_equal_a_singular_value_decomposition(objective, columns, monkeypatch):
-    monkeypatch.setattr(directions, "COLUMNS", columns)
+    monkeypatch.setattr("landscape.directions.through.COLUMNS", columns)
     thetas = checkpoints(objective, 6)
     frame = directions.principal(objective, thetas)
     stacked = torch.stack(thetas).numpy()
