@@ -10,7 +10,8 @@ from torch import Tensor, fx, nn
 
 from landscape.engine.network import Network
 
-FOLDABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+# Not linear layers: whether their features lie on the axis that a norm acts on depends on the inputs.
+FOLDABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class Folded:
@@ -94,9 +95,7 @@ def foldable(model: nn.Module) -> list[tuple[str, str]]:
             continue
         layer = modules[before.target]
         alone = all(shared[id(p)] == 1 for p in [*layer.parameters(), *modules[node.target].parameters()])
-        # After a linear layer only BatchNorm1d on (B, features) has the features on the axis that is folded.
-        fits = type(layer) in FOLDABLE and (not isinstance(layer, nn.Linear) or _is_vector_norm(modules[node.target]))
-        if fits and alone:
+        if type(layer) in FOLDABLE and alone:
             found.append((before.target, node.target))
     return found
 
@@ -104,10 +103,6 @@ def foldable(model: nn.Module) -> list[tuple[str, str]]:
 def _is_frozen_norm(module: nn.Module) -> bool:
     known = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
     return type(module) in known and module.running_mean is not None and "forward" not in vars(module)
-
-
-def _is_vector_norm(module: nn.Module) -> bool:
-    return type(module) is nn.BatchNorm1d
 
 
 def _hooked(module: nn.Module) -> bool:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from landscape import operators
 from landscape.engine.folding import foldable
 from landscape.engine.plan import Plan
 from landscape.objective import Objective
@@ -33,6 +34,15 @@ class Tokens(nn.Module):
         return self.norm(self.linear(x)).mean((2, 3))  # features of the linear layer are not the channels
 
 
+class Rows(Tokens):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.norm = nn.Linear(3, 3), nn.BatchNorm1d(3)
+
+    def forward(self, x):
+        return self.norm(self.linear(x[:, :, 0, :3])).tanh().mean(2)  # as many rows as features: every shape fits
+
+
 class Weighed(Twice):
     def forward(self, x):
         return self.norm(self.conv(x)).mean((2, 3)) * self.conv.weight.sum()  # looks at what would be folded
@@ -52,12 +62,19 @@ def objective(model):
     return Objective(model, data, precision="float64", device="cpu")
 
 
-@pytest.mark.parametrize("model", [Twice(), Seen(), Tokens()])
+@pytest.mark.parametrize("model", [Twice(), Seen(), Tokens(), Rows()])
 def test_what_is_shared_seen_or_on_another_axis_is_not_folded(model):
     assert foldable(model) == []
     f = objective(model)
     points = f.theta + torch.randn(2, f.dim, dtype=torch.float64)
     torch.testing.assert_close(torch.tensor(f.measure(points, plan=Plan(folded=True)).loss[0]), f.value(points))
+
+
+def test_products_do_not_fold_what_is_on_another_axis():
+    f = objective(Rows())
+    rows = torch.eye(f.dim, dtype=torch.float64)
+    plain, chosen = (operators.hessian(f.using(s))(rows) for s in ("retained,examples=9", "retained,folded,examples=9"))
+    torch.testing.assert_close(chosen, plain, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -67,11 +84,12 @@ def test_folding_equals_normalizing(affine, bias):
         nn.Conv2d(3, 4, 3, bias=bias),
         nn.BatchNorm2d(4, affine=affine),
         nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(16, 5, bias=bias),
+        nn.Flatten(2),
+        nn.Conv1d(4, 5, 2, bias=bias),
         nn.BatchNorm1d(5, affine=affine),
         nn.Tanh(),
-        nn.Linear(5, 3),
+        nn.Flatten(),
+        nn.Linear(15, 3),
     )
     assert foldable(model) == [("0", "1"), ("4", "5")]
     f = objective(model)
