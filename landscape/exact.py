@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.func import functional_call, vjp, vmap
 from torch.utils import _pytree as pytree
 
-from landscape.engine.device import SHARE, arithmetic, free_memory
+from landscape.engine.derivatives import one_tensor
+from landscape.engine.device import SHARE, arithmetic, differentiable, free_memory
 from landscape.engine.evaluate import exact_attention
 from landscape.engine.network import arguments
 from landscape.engine.resident import Resident
@@ -25,6 +26,7 @@ LEAST = 4  # examples that a network's second derivatives are looked at on
 LINEAR = 1e-12  # share of a second derivative that is rounding, in float64
 
 
+@differentiable()
 def gauss_newton_diagonal(
     objective: Objective, theta: Tensor | None = None, *, progress: Callable[[int, int], None] | None = None
 ) -> Tensor:
@@ -118,6 +120,7 @@ def hessian_diagonal(
     return gauss_newton_diagonal(objective, theta, progress=progress)
 
 
+@differentiable()
 def require_piecewise_linear(objective: Objective, theta: Tensor | None = None, *, seed: int = 0) -> None:
     r"""Refuse networks whose outputs are not linear, but for kinks, in each layer's parameters.
 
@@ -150,6 +153,8 @@ def require_piecewise_linear(objective: Objective, theta: Tensor | None = None, 
             outputs = one_tensor(functional_call(model, values, positional, named))
             combined = combined + (outputs * _normal(outputs, generator)).sum()
         parameters = list(values.values())
+        if not combined.requires_grad:  # no parameter takes part
+            return
         slopes = torch.autograd.grad(combined, parameters, create_graph=True, **_LENIENT)
         curved = [name for i, name in enumerate(values) if _is_curved(slopes, parameters, i, generator)]
     if curved:
@@ -189,23 +194,6 @@ def apply(objective: Objective, values: dict[str, Tensor], inputs: Any) -> Tenso
     """Apply the network of an objective with parameters (*shape): inputs of B examples -> outputs (B, ...)."""
     positional, named = arguments(inputs)
     return one_tensor(functional_call(objective.network.model, values, positional, named))
-
-
-def one_tensor(outputs: Any) -> Tensor:
-    """Take the outputs of a network, or their ``.logits``, as one tensor.
-
-    Raises
-    ------
-    ValueError
-        If they are something else.
-    """
-    outputs = getattr(outputs, "logits", outputs)
-    if not isinstance(outputs, Tensor):
-        raise ValueError(
-            f"Expected a network that returns one tensor, or something with .logits, got {type(outputs).__name__}: "
-            "wrap the network."
-        )
-    return outputs
 
 
 def _squares(objective: Objective, values: dict[str, Tensor], inputs: Any, vectors: Tensor, factors: Tensor) -> Tensor:

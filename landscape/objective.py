@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from landscape import losses
 from landscape.dataset import Dataset
 from landscape.engine import batchnorm
-from landscape.engine.device import arithmetic, dtype
+from landscape.engine.device import arithmetic, differentiable, dtype
 from landscape.engine.device import device as place
 from landscape.engine.moments import Measurement, measurement
 from landscape.engine.multiplier import Multiplier
@@ -100,6 +100,7 @@ class Objective:
     tensor([2.0000, 0.5000])
     """
 
+    @differentiable()
     def __init__(
         self,
         model: nn.Module,
@@ -133,6 +134,7 @@ class Objective:
         self._reference = self._resident[0] if batchnorm == "refit" and self.network.norms else None
         self._runner = self._running()
 
+    @differentiable()
     def _hold(self, examples: dict[str, Examples]) -> None:
         classes = len(self.classes) if all(e.labels is not None for e in examples.values()) else 0
         self.examples = examples

@@ -54,7 +54,7 @@ def hessian(
         Of every example.
     """
     found = scores(loss, forward(inputs), targets)
-    slopes = grad(found.loss.sum(), parameters, create_graph=True, **LENIENT)
+    slopes = _slopes(found.loss.sum(), parameters)
 
     def times(vector: Tensor) -> Tensor:
         return _flat(_pulled(slopes, parameters, parts(vector, parameters)))
@@ -94,17 +94,17 @@ class Factored:
         """Prepare products with J' C: a tensor like the outputs -> (D,); and the weights (B,)."""
         outputs = self.outputs(loss, returned, targets)
         curve, weight = self.middle(loss, returned, targets)
-        return lambda pushed: _flat(grad(outputs, parameters, curve(pushed), retain_graph=True, **LENIENT)), weight
+        return lambda pushed: _flat(_pulled([outputs], parameters, [curve(pushed)])), weight
 
 
 def _logits(loss: Callable, returned: Any, targets: Tensor) -> Tensor:
-    return getattr(returned, "logits", returned)
+    return one_tensor(returned)
 
 
 def _loss_hessian(loss: Callable, returned: Any, targets: Tensor) -> tuple[Callable, Tensor]:
-    leaf = _logits(loss, returned, targets).detach().requires_grad_(True)
+    leaf = one_tensor(returned).detach().requires_grad_(True)
     found = scores(loss, leaf, targets)
-    (slope,) = grad(found.loss.sum(), [leaf], create_graph=True)
+    (slope,) = _slopes(found.loss.sum(), [leaf])
     return lambda pushed: _pulled([slope], [leaf], [pushed])[0], found.weight.detach()
 
 
@@ -132,6 +132,23 @@ Kunstner, Balles & Hennig (2019), Limitations of the empirical Fisher approximat
 MATRICES = {"hessian": hessian, "gauss_newton": gauss_newton, "fisher": fisher}
 
 
+def one_tensor(outputs: Any) -> Tensor:
+    """Take the outputs of a network, or their ``.logits``, as one tensor.
+
+    Raises
+    ------
+    ValueError
+        If they are something else.
+    """
+    outputs = getattr(outputs, "logits", outputs)
+    if not isinstance(outputs, Tensor):
+        raise ValueError(
+            f"Expected a network that returns one tensor, or something with .logits, got {type(outputs).__name__}: "
+            "wrap the network."
+        )
+    return outputs
+
+
 def parts(vector: Tensor, parameters: list[Tensor]) -> list[Tensor]:
     """Cut a vector (D,) into the shapes of parameters."""
     pieces = vector.split([p.numel() for p in parameters])
@@ -146,8 +163,15 @@ def wide(tensor: Tensor) -> Tensor:
 def _pushing(outputs: Tensor, parameters: list[Tensor]) -> Callable[[Tensor], Tensor]:
     """Prepare products with the Jacobian of outputs: a vector (D,) -> a tensor like the outputs."""
     dual = torch.zeros_like(outputs, requires_grad=True)
-    pulled = grad(outputs, parameters, dual, create_graph=True, **LENIENT)
+    pulled = _slopes(outputs, parameters, dual)
     return lambda vector: _pulled(pulled, [dual], parts(vector, parameters))[0]
+
+
+def _slopes(outputs: Tensor, inputs: list[Tensor], dual: Tensor | None = None) -> tuple[Tensor, ...]:
+    """Differentiate such that it can be done again; what the outputs do not depend on has derivative zero."""
+    if not outputs.requires_grad:
+        return tuple(torch.zeros_like(i) for i in inputs)
+    return grad(outputs, inputs, dual, create_graph=True, **LENIENT)
 
 
 def _pulled(outputs: Any, inputs: list[Tensor], vectors: list[Tensor]) -> tuple[Tensor, ...]:

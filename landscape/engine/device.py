@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 
@@ -44,12 +45,20 @@ def dtype(precision: str) -> torch.dtype:
 
 
 @contextmanager
+def differentiable() -> Iterator[None]:
+    """Leave inference mode for a while: derivatives in it are zero, and its tensors have none later either."""
+    with torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext():
+        yield
+
+
+@contextmanager
 def arithmetic(precision: str, where: torch.device):
     """Compute in a precision, whatever the process is set to; leave the settings and the random state as they were.
 
     Autocast keeps no casts of weights: they change in place from point to point.
     """
     with ExitStack() as stack:
+        stack.enter_context(differentiable())
         stack.enter_context(torch.random.fork_rng(_random(where), device_type=_accelerator(where)))
         stack.enter_context(_settings("tf32" if precision == "tf32" else "ieee"))
         if precision == "bfloat16":

@@ -86,11 +86,14 @@ class Resident:
         return torch.ones(len(targets), 1, device=targets.device)
 
     def _targets(self, targets: Tensor) -> Tensor:
-        targets = targets.to(self.device)
+        targets = _differentiable(targets.to(self.device))
         return targets.to(self.dtype) if targets.is_floating_point() else targets.long()
 
     def _decode(self, inputs: Any) -> Any:
-        return pytree.tree_map(lambda leaf: decoded(leaf.to(self.device), self.dtype, self.normalization), inputs)
+        return pytree.tree_map(self._decoded, inputs)
+
+    def _decoded(self, leaf: Tensor) -> Tensor:
+        return decoded(_differentiable(leaf.to(self.device)), self.dtype, self.normalization)
 
 
 def normalization(
@@ -119,6 +122,11 @@ def decoded(inputs: Tensor, dtype: torch.dtype, normalization: Sequence[Tensor])
         return inputs
     mean, std = (values.view(1, -1, *[1] * (inputs.ndim - 2)) for values in normalization)
     return (inputs - mean) / std
+
+
+def _differentiable(tensor: Tensor) -> Tensor:
+    """Copy a tensor that was made in inference mode: no derivative goes past it otherwise."""
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def _laid_out(inputs: Any, channels_last: bool) -> Any:

@@ -1,5 +1,7 @@
 """Products with the Hessian and the Gauss-Newton matrix equal the dense matrices."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -7,8 +9,9 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
-from landscape import Objective
+from landscape import Objective, operators
 from landscape.checkpoint import Spec, build
+from landscape.exact import gauss_newton_diagonal
 
 SMALL = {
     "mlp": Spec("mlp", {"width": 5, "classes": 3, "shape": (1, 4, 4)}),
@@ -154,3 +157,61 @@ def test_products_are_at_one_point():
         objective.hvp(objective.theta[None], objective.theta)
     with pytest.raises(ValueError, match="Expected vectors of length"):
         objective.hvp(objective.theta, objective.theta[1:])
+
+
+@pytest.mark.parametrize("strategy", ["retained,examples=3", "batched,kept,examples=3", "forward,examples=3"])
+@pytest.mark.parametrize("matrix", ["hessian", "gauss_newton", "fisher"])
+def test_where_nothing_depends_on_the_parameters_there_is_no_curvature(matrix, strategy):
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.idle = nn.Linear(2, 3), nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.used(x)
+
+    def mistaken(outputs, targets):
+        return (outputs.argmax(1) != targets).float()
+
+    data = torch.randn(5, 2), torch.arange(5) % 3
+    idle = Objective(Idle(), data, parameters="idle*", device="cpu", strategy=strategy)
+    step = Objective(nn.Linear(2, 3), data, mistaken, device="cpu", strategy=strategy)
+    for objective in (idle, step):
+        assert not getattr(operators, matrix)(objective)(torch.eye(objective.dim)).any()
+        assert not objective.gradient(objective.theta).any()
+
+
+def test_several_outputs_have_no_gauss_newton_matrix():
+    class Pair(nn.Linear):
+        def forward(self, x):
+            return super().forward(x), x
+
+    def first(outputs, targets):
+        return nn.functional.cross_entropy(outputs[0], targets, reduction="none")
+
+    pair = Objective(Pair(2, 3), (torch.randn(5, 2), torch.arange(5) % 3), first, device="cpu")
+    assert pair.hvp(pair.theta, pair.theta).isfinite().all()
+    with pytest.raises(ValueError, match="returns one tensor.*got tuple: wrap the network"):
+        pair.ggnvp(pair.theta, pair.theta)
+
+
+@pytest.mark.parametrize("made_within", [False, True])
+def test_inference_mode_changes_nothing(made_within):
+    x, y = torch.randn(5, 2), torch.arange(5) % 3
+    model = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)).eval()
+    outside = Objective(model, (x, y), device="cpu")
+    expected = derived(outside)
+    with torch.inference_mode():
+        there = Objective(deepcopy(model), (x.clone(), y.clone()), device="cpu")
+        found = derived(there if made_within else outside)
+    for one, other in zip(found + derived(there), expected * 2, strict=True):
+        assert other.any()
+        torch.testing.assert_close(one, other)
+
+
+def derived(objective):
+    theta, rows, part = objective.theta.clone(), torch.eye(objective.dim), objective.restrict(1)
+    return [
+        objective.value(theta), objective.gradient(theta), part.gradient(theta),
+        operators.hessian(objective, theta)(rows), part.hvp(theta, rows), gauss_newton_diagonal(objective),
+    ]  # fmt: skip
