@@ -63,6 +63,11 @@ class Operator:
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Multiply every row: (K, D) -> (K, D)."""
+        if rows.ndim != 2 or not len(rows) or rows.shape[1] != self.dim:
+            raise ValueError(
+                f"Expected vectors as rows (K, {self.dim}), at least one, got shape {tuple(rows.shape)}: "
+                "one vector v is v[None]."
+            )
         self.products += len(rows)
         return self._multiply(rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ class Multiplier:
         self.runner, self.matrix, self.expected = runner, matrix, expected
         self.network = runner.network
         self.point = point.to(self.network.device, self.network.dtype)
-        self._chosen = chosen
+        self._chosen = replace(chosen, examples=runner.fixed) if chosen and runner.fixed else chosen
         self._products: Products | None = None
 
     def __call__(self, rows: Tensor) -> Tensor:

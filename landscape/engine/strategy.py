@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
@@ -142,6 +143,8 @@ def choose(start: Strategy, seconds: Callable[[Strategy], float], demand: Demand
     tried only where the expected saving is twice the expected cost.
     """
     best, best_time = start, seconds(start)
+    if best_time == math.inf:  # nothing to compare with: the product itself will be halved, or tell what is wrong
+        return start
     whole = best_time / demand.share * demand.products / demand.width
     begun, budget = time.perf_counter(), max(LEAST, BUDGET * whole)
 

@@ -84,6 +84,14 @@ def test_batch_norm_policies_keep_their_statistics(policy):
     torch.testing.assert_close(multiply(v), plain.hvp(plain.theta, v), rtol=1e-10, atol=1e-12)
 
 
+def test_batches_that_matter_are_not_cut_by_a_strategy():
+    told, plain = (case("resnet", s, batchnorm="batch", batch_size=4) for s in ("retained,kept,examples=2", "auto"))
+    v = torch.randn(2, plain.dim, dtype=torch.float64)
+    operator = operators.hessian(told)
+    torch.testing.assert_close(operator(v), plain.hvp(plain.theta, v), rtol=1e-10, atol=1e-12)
+    assert operator.strategy == "retained,kept,examples=4"
+
+
 def test_the_empirical_fisher_and_the_covariance_are_those_of_per_example_gradients():
     objective = case("mlp")
     model, (x, y) = objective.network.model, (objective.examples["train"].segments[0])
@@ -173,6 +181,18 @@ def test_what_is_fastest_is_chosen():
     assert not long.compiled  # it was measured, and was slower
 
 
+def test_nothing_else_is_tried_where_the_plain_way_fails():
+    tried = []
+
+    def measured(s):
+        tried.append(s)
+        return float("inf")
+
+    start = Strategy(examples=16, kept=True)
+    assert choose(start, measured, Demand(products=50, width=8, share=1.0, device="cpu", images=True)) == start
+    assert tried == [start]
+
+
 def test_a_strategy_that_answers_otherwise_or_fails_is_not_taken(monkeypatch):
     objective = case("mlp")
     multiply = objective.multiplier("hessian", objective.theta, expected=10)
@@ -211,6 +231,13 @@ def test_the_choice_is_made_once_for_all_points():
     first(v), second(v)
     assert first.used is second.used
     assert first.used.kept
+
+
+@pytest.mark.parametrize("cut", [lambda rows: rows[0], lambda rows: rows[:, 1:], lambda rows: rows[:0]])
+def test_operators_take_rows(cut):
+    objective = case("mlp")
+    with pytest.raises(ValueError, match=r"Expected vectors as rows \(K, 133\), at least one, got shape"):
+        operators.hessian(objective)(cut(torch.eye(objective.dim, dtype=torch.float64)))
 
 
 def test_scipy_finds_the_same_eigenvalues():
