@@ -59,10 +59,7 @@ def axes(objective: Objective, chosen: Frame, span: Any, points: Any, multiple: 
         If a span is not positive, or a number of points is even, or less than three.
     """
     count = len(chosen.vectors)
-    spans, numbers = _each(span, count, "spans"), _each(points, count, "numbers of points")
-    for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 3:
-            raise ValueError(f"Expected a whole number of at least 3 points on an axis, got {number}: use 21 or 51.")
+    spans, numbers = _each(span, count, "spans"), counts(points, count)
     if "auto" in spans:
         searched = automatic(objective, chosen, multiple)
         spans = [searched if one == "auto" else one for one in spans]
@@ -71,6 +68,21 @@ def axes(objective: Objective, chosen: Frame, span: Any, points: Any, multiple: 
         _around(*suggested, number) if one is None and suggested else _symmetric(1.0 if one is None else one, number)
         for one, number, suggested in zip(spans, numbers, reach, strict=True)
     ]
+
+
+def counts(points: Any, axes: int) -> list[int]:
+    """Tell the number of points along every axis.
+
+    Raises
+    ------
+    ValueError
+        If it is not one number, or one for each axis, or less than three.
+    """
+    numbers = _each(points, axes, "numbers of points")
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 3:
+            raise ValueError(f"Expected a whole number of at least 3 points on an axis, got {number}: use 21 or 51.")
+    return numbers
 
 
 def automatic(objective: Objective, chosen: Frame, multiple: float) -> float:

@@ -127,10 +127,7 @@ def batchsize(
     """
     from landscape.probes._batches import measured  # it imports torch, which reading a result does not need
 
-    if batches < 2:
-        raise ValueError(f"Expected batches >= 2, got {batches}: one batch has no standard error.")
-    if limit < 1:
-        raise ValueError(f"Expected limit >= 1, got {limit}: it is the largest number of products.")
+    _expect(batches, limit)
     kept, dropped = _sizes(sizes, objective.size)
     draws = [int(drawn) for drawn in np.random.SeedSequence(seed).generate_state(batches)]
     found = measured(
@@ -158,8 +155,16 @@ def cost(
     **_: Any,
 ) -> Cost:
     """Tell what batches cost at most; a product of a batch counts as its share of all examples."""
+    _expect(batches, limit)
     share = batches * sum(_sizes(sizes, objective.size)[0]) / objective.size
     return Cost(products=math.ceil((limit + 2) * (1 + share)) + batches, vectors=min(objective.dim, SPACE) + 8)
+
+
+def _expect(batches: int, limit: int) -> None:
+    if batches < 2:
+        raise ValueError(f"Expected batches >= 2, got {batches}: one batch has no standard error.")
+    if limit < 1:
+        raise ValueError(f"Expected limit >= 1, got {limit}: it is the largest number of products.")
 
 
 def line(

@@ -113,10 +113,9 @@ def covariance(
     from landscape.eigenpairs import eigenpairs
     from landscape.frame import exact
 
-    if probes < 2:
-        raise ValueError(f"Expected probes >= 2, got {probes}: one random vector has no standard error.")
+    _expect(objective.dim, count, limit, probes)
     _expect_rank(count, objective.size - centered)
-    most = cost(objective, limit=limit, probes=probes).products
+    most = 2 * limit + probes
     knobs = {"count": count, "tolerance": tolerance, "limit": limit, "seed": seed}
     noise = (operators.gradient_covariance if centered else operators.fisher)(objective, theta)
     curved = operators.hessian(objective, theta)
@@ -151,6 +150,7 @@ def covariance(
 
 def cost(objective: Objective, *, count: int = 10, limit: int = 1000, probes: int = 30, **_: Any) -> Cost:
     """Tell what both sets of eigenpairs and the trace cost, at most, and one gradient."""
+    _expect(objective.dim, count, limit, probes)
     return Cost(products=2 * limit + probes, vectors=min(objective.dim, 2 * count + 20) + 2 * count)
 
 
@@ -186,6 +186,15 @@ def _trace(product: Callable, top: Eigenpairs, probes: int, seed: int) -> tuple[
         return float(top.values.sum()), 0.0
     found = hutchinson(rest, rows.shape[1], probes=probes, seed=seed, like=rows)
     return float(top.values.sum()) + float(found.value), float(found.standard_error)
+
+
+def _expect(dim: int, count: int, limit: int, probes: int) -> None:
+    if not 1 <= count <= dim:
+        raise ValueError(f"Expected 1 <= count <= D={dim}, got count={count}: there are no more eigenvectors.")
+    if limit < 1:
+        raise ValueError(f"Expected limit >= 1, got {limit}: it is the largest number of products with a matrix.")
+    if probes < 2:
+        raise ValueError(f"Expected probes >= 2, got {probes}: one random vector has no standard error.")
 
 
 def _expect_rank(count: int, rank: int) -> None:

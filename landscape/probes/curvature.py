@@ -129,8 +129,7 @@ def curvature(
     from landscape.probes._grid import axes, frames
     from landscape.probes._neighbours import neighbours
 
-    if limit < 1:
-        raise ValueError(f"Expected limit >= 1, got {limit}: it is the largest number of products at a point.")
+    _expect(limit)
     drawn = frames(
         objective, 2, directions, center=center, draws=1, normalization=normalization, include=include, seed=seed
     )
@@ -148,8 +147,16 @@ def curvature(
 
 def cost(objective: Objective, *, points: int | tuple[int, ...] = 11, limit: int = 200, **_: Any) -> Cost:
     """Tell what a map costs at most; warm starts need far fewer products."""
-    count = math.prod(points if isinstance(points, tuple) else (points, points))
+    from landscape.probes._grid import counts
+
+    _expect(limit)
+    count = math.prod(counts(points, 2))
     return Cost(points=count, products=(count + 1) * limit, vectors=min(objective.dim, SPACE) + 9)
+
+
+def _expect(limit: int) -> None:
+    if limit < 1:
+        raise ValueError(f"Expected limit >= 1, got {limit}: it is the largest number of products at a point.")
 
 
 def _ratio(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -99,6 +99,7 @@ def eigen(
     from landscape.frame import exact
     from landscape.probes._curvature import Counted, curvature
 
+    _expect(objective.dim, largest, smallest, limit)
     operator = curvature(objective, theta, matrix)
     product = Counted(operator, limit, progress)
     found = eigenpairs(
@@ -133,5 +134,16 @@ def cost(
     objective: Objective, *, largest: int = 10, smallest: int = 3, block: int = 1, limit: int = 1000, **_: Any
 ) -> Cost:
     """Tell what eigenpairs cost, at most, and one gradient."""
+    _expect(objective.dim, largest, smallest, limit)
     total = largest + smallest
     return Cost(products=limit, vectors=min(objective.dim, 2 * total + max(20, 8 * block)) + total)
+
+
+def _expect(dim: int, largest: int, smallest: int, limit: int) -> None:
+    if min(largest, smallest) < 0 or not 1 <= largest + smallest <= dim:
+        raise ValueError(
+            f"Expected largest and smallest, at least one and at most D={dim} eigenvalues in all, got {largest} and "
+            f"{smallest}: there are no more than parameters."
+        )
+    if limit < 1:
+        raise ValueError(f"Expected limit >= 1, got {limit}: it is the largest number of products.")

@@ -146,4 +146,6 @@ def line(
 
 def cost(objective: Objective, *, points: int | tuple[int, ...] = 101, draws: int = 1, **_: Any) -> Cost:
     """Tell what a line costs; the search of a span of "auto" comes on top."""
-    return Cost(points=math.prod(points if isinstance(points, tuple) else (points,)) * draws, vectors=2)
+    from landscape.probes._grid import counts
+
+    return Cost(points=math.prod(counts(points, 1)) * draws, vectors=2)

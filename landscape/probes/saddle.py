@@ -201,7 +201,10 @@ def saddle(
     from landscape.probes._saddle_ends import Search
 
     names, present = _classes(objective, labels)
-    _check(probes=probes, steps=steps, tau=tau, tolerance=tolerance, step_sizes=step_sizes, together=together)
+    _check(
+        objective.dim, probes=probes, steps=steps, tau=tau, tolerance=tolerance, limit=limit, step_sizes=step_sizes,
+        resamples=resamples, together=together,
+    )  # fmt: skip
     if objective.batchnorm == "batch" and objective.network.norms:
         warnings.warn(
             "Batch norm of each batch: a class alone makes other batches than all classes, so that the Hessians of "
@@ -223,9 +226,12 @@ def cost(
     labels: tuple[str, ...] = (),
     steps: int = 60,
     probes: int = 3,
+    tau: float = 0.01,
+    tolerance: float = 1e-2,
     limit: int = 200,
     top: int | None = None,
     step_sizes: tuple[float, ...] = SIZES,
+    resamples: int = 0,
     decompose: bool = False,
     together: int | None = None,
     **_: Any,
@@ -235,6 +241,10 @@ def cost(
     from landscape.probes._saddle_work import patience
 
     present = _classes(objective, labels)[1]
+    _check(
+        objective.dim, probes=probes, steps=steps, tau=tau, tolerance=tolerance, limit=limit, step_sizes=step_sizes,
+        resamples=resamples, together=together,
+    )  # fmt: skip
     count = _top(objective, present, top)
     outputs = len(objective.classes) if decompose else 0
     group = min(together or len(present), len(present))
@@ -270,13 +280,18 @@ def _top(objective: Objective, present: tuple[str, ...], top: int | None) -> int
 
 
 def _check(
-    *, probes: int, steps: int, tau: float, tolerance: float, step_sizes: tuple[float, ...], together: int | None
-) -> None:
-    for name, number in {"probes": probes, "steps": steps, "together": together or 1}.items():
-        if number < 1:
-            raise ValueError(f"Expected at least one of {name}, got {number}.")
+    dim: int, *, probes: int, steps: int, tau: float, tolerance: float, limit: int, step_sizes: tuple[float, ...],
+    resamples: int, together: int | None,
+) -> None:  # fmt: skip
+    least = {"probes": (probes, 1), "together": (1 if together is None else together, 1), "limit": (limit, 0),
+             "resamples": (resamples, 0)}  # fmt: skip
+    for name, (number, lowest) in least.items():
+        if number < lowest:
+            raise ValueError(f"Expected {name} >= {lowest}, got {number}: it is a number of them.")
     for name, share in {"tau": tau, "tolerance": tolerance}.items():
         if not share > 0:
             raise ValueError(f"Expected {name} > 0, got {share}: it is relative to an eigenvalue.")
     if not step_sizes or not all(0 < size < np.inf for size in step_sizes):
         raise ValueError(f"Expected positive step sizes, got {step_sizes}: both signs are taken of each.")
+    if not 1 <= steps <= dim:
+        raise ValueError(f"Expected 1 <= steps <= D={dim}, got steps={steps}: a Krylov space is no larger than that.")

@@ -156,9 +156,13 @@ def sharpness(
 def cost(
     objective: Objective, *, families: tuple[str, ...] = FAMILIES, rho: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2),
     adaptive_rho: tuple[float, ...] = (0.1, 0.5, 1.0), group: tuple[int, ...] = (0, 32), groups: int = 16,
-    radius: tuple[float, ...] = (0.05, 0.1), epsilon: tuple[float, ...] = (1e-3, 5e-4), samples: int = 20, **_: Any,
+    radius: tuple[float, ...] = (0.05, 0.1), sigma: float = 0.01, epsilon: tuple[float, ...] = (1e-3, 5e-4),
+    samples: int = 20, **_: Any,
 ) -> Cost:  # fmt: skip
     """Tell what a table costs, at most; a gradient counts as a product, and a group by its share of the examples."""
+    _expect(families, samples, groups, {
+        "rho": rho, "adaptive_rho": adaptive_rho, "radius": radius, "sigma": (sigma,), "epsilon": epsilon,
+    })  # fmt: skip
     shares = sum(1.0 if not 0 < m < objective.size else groups * m / objective.size for m in group)
     points = {"ascent": round(shares * (1 + 2 * len(rho) + len(adaptive_rho))),
               "average": 1 + samples * (4 * len(radius) + 2)}

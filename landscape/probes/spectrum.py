@@ -150,6 +150,7 @@ def cost(
     **_: Any,
 ) -> Cost:
     """Tell what a density costs, at most."""
+    _expect(objective.dim, steps=steps, probes=probes, deflate=deflate, together=together)
     lockstep = max(_groups(probes, together or _fitting(objective.theta, steps)))
     more = (LIMIT if ends else 0) + (LIMIT + 2 * deflate + PEEK if deflate else 0)
     return Cost(products=steps * probes + more, vectors=lockstep * (steps + 4) + deflate)

@@ -149,4 +149,6 @@ def surface(
 
 def cost(objective: Objective, *, points: int | tuple[int, ...] = 51, draws: int = 1, **_: Any) -> Cost:
     """Tell what a surface costs; the search of a span of "auto" comes on top."""
-    return Cost(points=math.prod(points if isinstance(points, tuple) else (points, points)) * draws, vectors=3)
+    from landscape.probes._grid import counts
+
+    return Cost(points=math.prod(counts(points, 2)) * draws, vectors=3)

@@ -128,7 +128,7 @@ def trace(
     Epperly, Tropp & Webber (2024), XTrace: making the most of every sample in stochastic trace estimation,
     arXiv:2301.07825.
     """
-    _expect(matrix, method, tolerance)
+    _expect(matrix, method, probes, tolerance)
     from landscape import operators  # this imports torch, which reading a result does not need
 
     operator = getattr(operators, matrix)(objective, theta)
@@ -148,19 +148,23 @@ def trace(
 
 
 def cost(
-    objective: Objective, *, matrix: str = "hessian", method: str = "hutchinson", probes: int = 100, **_: Any
-) -> Cost:
+    objective: Objective, *, matrix: str = "hessian", method: str = "hutchinson", probes: int = 100,
+    tolerance: float = 0.0, **_: Any,
+) -> Cost:  # fmt: skip
     """Tell what a trace costs; "exact" takes about the time of as many products as there are classes."""
+    _expect(matrix, method, probes, tolerance)
     if method == "exact":
         return Cost(products=max(1, len(objective.classes) - 1), vectors=4)
     held = {"hutchinson": 3 * TOGETHER, "hutchpp": probes, "xtrace": 2 * probes}[method]
     return Cost(products=probes, vectors=held)
 
 
-def _expect(matrix: str, method: str, tolerance: float) -> None:
+def _expect(matrix: str, method: str, probes: int, tolerance: float) -> None:
     for name, value, known in (("matrix", matrix, MATRICES), ("method", method, METHODS)):
         if value not in known:
             raise ValueError(f"Expected a {name}, one of {', '.join(known)}, got {value!r}: choose one of these.")
+    if probes < 1 and method != "exact":
+        raise ValueError(f"Expected probes >= 1, got {probes}: they are the random vectors.")
     if tolerance < 0 or (tolerance and method != "hutchinson"):
         raise ValueError(
             f"Expected a tolerance >= 0, and one with the method hutchinson only, got {tolerance:g} with {method}: "

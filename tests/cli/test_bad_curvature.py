@@ -96,6 +96,38 @@ def test_knobs_that_do_not_fit(curve, probe, words, told):
     assert curve(probe, *words).refused(*told)
 
 
+@pytest.mark.parametrize(
+    ("probe", "words", "told"),
+    [
+        ("spectrum", ["--steps", "99999"], ["1 <= steps", "99999"]),
+        ("spectrum", ["--probes", "0"], ["probes >= 1"]),
+        ("spectrum", ["--together", "0"], ["together >= 1"]),
+        ("eigen", ["--largest", "-5"], ["at least one", "got -5"]),
+        ("eigen", ["--limit", "0"], ["limit >= 1", "got 0"]),
+        ("trace", ["--method", "exakt"], ["exact", "exakt"]),
+        ("trace", ["--matrix", "fisher"], ["hessian, gauss_newton", "fisher"]),
+        ("trace", ["--probes", "0"], ["probes >= 1", "got 0"]),
+        ("saddle", ["--steps", "0"], ["1 <= steps", "steps=0"]),
+        ("saddle", ["--limit", "-1"], ["limit >= 0", "got -1"]),
+        ("saddle", ["--resamples", "-1"], ["resamples >= 0", "got -1"]),
+        ("saddle", ["--together", "0"], ["together >= 1", "got 0"]),
+        ("sharpness", ["--families", "curvatures"], ["families", "got curvatures"]),
+        ("sharpness", ["--sigma", "0"], ["sigma > 0", "got 0"]),
+        ("curvature", ["--points", "0"], ["at least 3 points", "got 0"]),
+        ("curvature", ["--limit", "0"], ["limit >= 1", "got 0"]),
+        ("covariance", ["--count", "0"], ["1 <= count", "count=0"]),
+        ("covariance", ["--count", "99999"], ["count <= D", "count=99999"]),
+        ("covariance", ["--limit", "0"], ["limit >= 1", "got 0"]),
+        ("batchsize", ["--batches", "1"], ["batches >= 2", "got 1"]),
+        ("surface", ["--points", "1"], ["at least 3 points", "got 1"]),
+    ],
+    ids=lambda value: " ".join(value).replace("--", "") if isinstance(value, list) else value,
+)
+def test_a_dry_run_refuses_what_a_run_refuses(curve, probe, words, told):
+    assert curve(probe, *words, "--dry-run").refused(*told)
+    assert curve(probe, *words).refused(*told)
+
+
 def test_a_class_without_examples(here, curve):
     rng = np.random.default_rng(0)
     np.savez(

@@ -101,10 +101,11 @@ def test_the_cost_is_an_upper_bound(curved):
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"largest": 6, "smallest": 1}, r"Expected at most D=6 eigenpairs, got count=\(6, 1\)"),
-        ({"largest": 0, "smallest": 0}, "not negative and at least one"),
-        ({"largest": 1, "tolerance": 0.0}, "Expected tolerance > 0"),
-        ({"matrix": "hesian"}, r"one of hessian, gauss_newton, .*, got 'hesian' \(did you mean 'hessian'"),
+        ({"largest": 6, "smallest": 1}, "at least one and at most D=6 eigenvalues in all, got 6 and 1"),
+        ({"largest": 0, "smallest": 0}, "at least one and at most D=6 eigenvalues in all, got 0 and 0"),
+        ({"largest": 1, "smallest": 1, "limit": 0}, "Expected limit >= 1, got 0"),
+        ({"largest": 1, "smallest": 1, "tolerance": 0.0}, "Expected tolerance > 0"),
+        ({"matrix": "hesian", "largest": 1}, r"one of hessian, gauss_newton, .*, got 'hesian' \(did you mean 'hessian'"),
     ],
 )
 def test_errors_teach(quadratic, knobs, message):

@@ -322,10 +322,10 @@ def test_batches_of_one_class_are_told():
         ({"labels": ("7",)}, "Expected classes among 0, 1, 2, got 7"),
         ({"labels": ("1",)}, "Expected classes with examples in train, got none of 1"),
         ({"steps": 1000}, "Expected 1 <= steps <= D="),
-        ({"probes": 0}, "Expected at least one of probes, got 0"),
+        ({"probes": 0}, "Expected probes >= 1, got 0"),
         ({"tau": 0.0}, "Expected tau > 0, got 0.0"),
         ({"step_sizes": (0.1, -0.1)}, "Expected positive step sizes"),
-        ({"top": 1000}, "top eigenvectors, got 1000"),
+        ({"top": 1000, "steps": 5}, "top eigenvectors, got 1000"),
     ],
 )
 def test_bad_input_is_one_clear_line(knobs, message):
