@@ -84,12 +84,11 @@ def described(origin: dict[str, Any], path: Path) -> Job:
         If it is not whole.
     """
     from landscape.cli._axes import Axes
-    from landscape.cli._contract import defaults, on_one_split
+    from landscape.cli._contract import defaults
     from landscape.cli._measure import Job
     from landscape.cli._output import Output
     from landscape.cli._source import Source
     from landscape.discovery import names
-    from landscape.engine.plan import Plan
 
     if origin.get("command") not in names("landscape.probes"):
         raise ValueError(f"{path}: expected a result that a command wrote, got one that does not say its command.")
@@ -100,16 +99,29 @@ def described(origin: dict[str, Any], path: Path) -> Job:
         directions=origin["axes"]["directions"],
         trajectory=[Path(p) for p in origin["axes"]["trajectory"] or ()] or None,
     )
-    swept = "plan" in origin or not on_one_split(origin["command"])  # what looks at one point has no plan of points
-    planned = {"strategy": str(Plan(**origin["plan"]))} if swept else {}
+    strategy = _strategy(origin)
     return Job(
         origin["command"],
         tuple(Path(file["path"]) for file in files[: origin["checkpoints"]]),
-        Source(**origin["source"] | planned),
+        Source(**origin["source"] | ({"strategy": strategy} if strategy else {})),
         axes,
         Output(plot="none"),
         {name: tuple(value) if isinstance(value, list) else value for name, value in origin["knobs"].items()},
     )
+
+
+def _strategy(origin: dict[str, Any]) -> str:
+    """Tell by which strategy numbers were computed, as far as it is known: of products, or else of points.
+
+    Another strategy rounds otherwise, and what stops at a tolerance then stops elsewhere.
+    """
+    from landscape.cli._contract import on_one_split
+    from landscape.engine.plan import Plan
+
+    if "plan" not in origin and on_one_split(origin["command"]):
+        return origin["lockstep"]["strategy"] if "lockstep" in origin else origin.get("strategy", "")
+    plan = origin["plan"]
+    return plan["products"] if "products" in plan else str(Plan(**plan))
 
 
 @contextmanager

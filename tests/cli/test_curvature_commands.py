@@ -31,6 +31,12 @@ def test_a_result_is_told_and_reproduced(here, ask, probe):
     assert "there already" in ask(probe, "a.pt", *FEW[probe], *QUICK).out
 
 
+def test_a_map_of_curvature_is_reproduced(here, ask):
+    assert ask("curvature", "a.pt", "--points", "3", *QUICK).code == 0
+    again = ask("reproduce", "a.curvature.h5")
+    assert again.out.endswith("reproduced\n"), again.out + again.err
+
+
 def test_the_split_that_it_is_about_is_told(here, ask):
     assert "Trace of the test split" in ask("trace", "a.pt", *FEW["trace"], *QUICK, "--split", "test").out
     both = ask("trace", "a.pt", *FEW["trace"], *QUICK, "--split", "both", "-o", "both.h5")
