@@ -183,6 +183,16 @@ class TestLeavesAlone:
         assert torch.equal(torch.get_rng_state(), state[0])
         assert (torch.get_float32_matmul_precision(), torch.get_default_dtype()) == state[1:]
 
+    def test_the_process_may_be_set_to_half_precision(self):
+        model, data = net(), classified()
+        f = Objective(model, data, device="cpu")
+        expected = f.value(f.theta), f.gradient(f.theta), f.hvp(f.theta, f.theta)
+        with torch.autocast("cpu", torch.bfloat16):
+            within = Objective(model, data, device="cpu")
+            found = within.value(f.theta), within.gradient(f.theta), within.hvp(f.theta, f.theta)
+        for one, other in zip(found, expected, strict=True):
+            assert torch.equal(one, other)
+
     def test_the_process_may_be_set_to_a_coarse_matmul(self):
         f = Objective(net(), classified(), device="cpu")
         expected = f.value(f.theta)

@@ -61,8 +61,9 @@ def arithmetic(precision: str, where: torch.device):
         stack.enter_context(differentiable())
         stack.enter_context(torch.random.fork_rng(_random(where), device_type=_accelerator(where)))
         stack.enter_context(_settings("tf32" if precision == "tf32" else "ieee"))
-        if precision == "bfloat16":
-            stack.enter_context(torch.autocast(where.type, torch.bfloat16, cache_enabled=False))
+        half = precision == "bfloat16"
+        if half or torch.is_autocast_enabled(where.type):
+            stack.enter_context(torch.autocast(where.type, torch.bfloat16, enabled=half, cache_enabled=False))
         yield
 
 
