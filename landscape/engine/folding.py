@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from copy import deepcopy
+from inspect import signature
 
 import torch
 from torch import Tensor, fx, nn
@@ -72,10 +73,13 @@ class Folded:
 def foldable(model: nn.Module) -> list[tuple[str, str]]:
     """Find (layer, batch norm) pairs where nothing else sees what passes between them.
 
-    Both modules must be called once, hold no hooks or shared weights, and the norm must have statistics.
+    Both modules must be called once, hold no hooks or shared weights, and the norm must have statistics. The network
+    must take no arguments that may be None, by which it could choose what to call.
     """
     modules = dict(model.named_modules())
     if any(_hooked(module) for module in modules.values()):
+        return []
+    if any(parameter.default is None for parameter in signature(model.forward).parameters.values()):
         return []
     try:
         graph = fx.Tracer().trace(model)

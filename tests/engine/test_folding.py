@@ -43,6 +43,12 @@ class Rows(Tokens):
         return self.norm(self.linear(x[:, :, 0, :3])).tanh().mean(2)  # as many rows as features: every shape fits
 
 
+class Optional(Twice):
+    def forward(self, x, alone=None):
+        y = self.conv(x)
+        return (self.norm(y) if alone is not None else self.norm(y) + y).mean((2, 3))
+
+
 class Weighed(Twice):
     def forward(self, x):
         return self.norm(self.conv(x)).mean((2, 3)) * self.conv.weight.sum()  # looks at what would be folded
@@ -62,7 +68,7 @@ def objective(model):
     return Objective(model, data, precision="float64", device="cpu")
 
 
-@pytest.mark.parametrize("model", [Twice(), Seen(), Tokens(), Rows()])
+@pytest.mark.parametrize("model", [Twice(), Seen(), Tokens(), Rows(), Optional()])
 def test_what_is_shared_seen_or_on_another_axis_is_not_folded(model):
     assert foldable(model) == []
     f = objective(model)
@@ -70,8 +76,9 @@ def test_what_is_shared_seen_or_on_another_axis_is_not_folded(model):
     torch.testing.assert_close(torch.tensor(f.measure(points, plan=Plan(folded=True)).loss[0]), f.value(points))
 
 
-def test_products_do_not_fold_what_is_on_another_axis():
-    f = objective(Rows())
+@pytest.mark.parametrize("model", [Rows(), Optional()])
+def test_products_fold_nothing_else_either(model):
+    f = objective(model)
     rows = torch.eye(f.dim, dtype=torch.float64)
     plain, chosen = (operators.hessian(f.using(s))(rows) for s in ("retained,examples=9", "retained,folded,examples=9"))
     torch.testing.assert_close(chosen, plain, rtol=1e-12, atol=1e-14)
