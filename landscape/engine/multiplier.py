@@ -67,7 +67,9 @@ class Multiplier:
             key = (self.matrix, min(width, strategy.STACKS[-1]))
             if self.expected > 1 and key not in known:
                 known[key] = self._measured(width)
-            self._chosen = known.get(key) or self._start
+            found = known.get(key) or self._start
+            once = self.expected == 1  # nothing is prepared for products that will not come
+            self._chosen = replace(found, kept=False, compiled=False, captured=False) if once else found
         return self._chosen
 
     @property

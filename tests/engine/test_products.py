@@ -84,6 +84,14 @@ def test_batch_norm_policies_keep_their_statistics(policy):
     torch.testing.assert_close(multiply(v), plain.hvp(plain.theta, v), rtol=1e-10, atol=1e-12)
 
 
+def test_nothing_is_prepared_for_a_single_product():
+    objective = case("mlp")
+    several = Strategy("batched", 3, 4, kept=True)
+    objective._runner.strategies["hessian", 1] = several
+    assert objective.multiplier("hessian", objective.theta, expected=10).strategy() == several
+    assert objective.multiplier("hessian", objective.theta).strategy() == replace(several, kept=False)
+
+
 def test_batches_that_matter_are_not_cut_by_a_strategy():
     told, plain = (case("resnet", s, batchnorm="batch", batch_size=4) for s in ("retained,kept,examples=2", "auto"))
     v = torch.randn(2, plain.dim, dtype=torch.float64)
