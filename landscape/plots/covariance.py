@@ -132,7 +132,7 @@ def _scale(axis: Any, values: np.ndarray) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     if not field.logarithmic(values):
-        axis.set_major_locator(MaxNLocator(3))
+        axis.set_major_locator(MaxNLocator(2 if axis.axis_name == "x" else 3))
         return
     (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
     axis.set_major_locator(LogLocator(numticks=4))

@@ -264,7 +264,8 @@ def _part(result: Any) -> str:
     words = [f"{result.origin['split']} split" + (f", {count} examples" if count else "")]
     node = getattr(result, "node", None)
     if node is not None:
-        words += [f"{node.shape[-2]} probes of {node.shape[-1]} steps"]
+        probes, steps = node.shape[-2:]
+        words += [f"{probes} probe{'s' * (probes > 1)} of {steps} steps"]
     return " · ".join(word.replace(" ", "\u00a0") for word in words)
 
 

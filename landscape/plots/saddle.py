@@ -50,10 +50,17 @@ def saddle(result: Saddle, ax: Axes, *, sort: bool = True, errors: bool = True, 
     _certificates(ax, result, order, place)
     _names(ax, result, order, place)
     ax.set_xlim(-0.7, len(place) - 0.3)
+    ax.yaxis.set_major_formatter(_tick)
     ax.set_ylabel(r"$-\lambda_{\min}\,/\,\lambda_{\max}$ of the class Hessian")
     if legend:
         _legend(ax, group is not None)
     return ax
+
+
+def _tick(value: float, _: int) -> str:
+    """Write a number beside the axis: a factor over the axis would run into the legend."""
+    words = number(value)
+    return words if "$" in words else words.replace("-", "\N{MINUS SIGN}")
 
 
 def _legend(ax: Axes, grouped: bool) -> None:

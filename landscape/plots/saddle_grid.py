@@ -130,7 +130,8 @@ def _scales(figure: Figure, panels: list[Axes], columns: int, result: Saddle, wi
             ax.tick_params(labelleft=False, labelbottom=False, length=0, which="both")
         else:
             ax.locator_params(axis="x", nbins=3)
-            ax.tick_params(labelbottom=not shared or index + columns >= len(panels))
+            outer = not shared or index + columns >= len(panels)
+            ax.tick_params(labelbottom=outer and bool(result.present[index]))
 
 
 def _span(limits: tuple[float, float]) -> str:
@@ -142,7 +143,7 @@ def _words(figure: Figure, title: str | None, page: Any, many: bool, rows: int, 
         width, height = figure.get_size_inches()
         line = 1.5 * page.size / 72
         figure.subplots_adjust(
-            left=1.6 * line / width, right=1 - 0.4 * line / width, bottom=1.7 * line / height,
+            left=2.2 * line / width, right=1 - 0.4 * line / width, bottom=1.7 * line / height,
             top=1 - 2.8 * line / height, wspace=0.08, hspace=1.1 * line / (height / rows - 1.1 * line),
         )  # fmt: skip
     across, up = "eigenvalue of the class Hessian [nat]", "spectral density [1/nat]"
@@ -153,4 +154,5 @@ def _words(figure: Figure, title: str | None, page: Any, many: bool, rows: int, 
     figure.supxlabel(across, fontsize="medium")
     figure.supylabel(up, fontsize="medium")
     if title != "":
-        figure.suptitle(title or "spectrum of every class (examples)", fontsize="large", parse_math=title is not None)
+        words = "spectrum of every class" + " (examples)" * (not many)
+        figure.suptitle(title or words, fontsize="large", parse_math=title is not None)

@@ -23,7 +23,7 @@ SCALES = ("linear", "log")
 COLORS, DASHES = (BLUE, ORANGE, GREEN, GRAY), ("-", "--", ":", "-.")
 FINE, MOST = 5, 20_000  # points of a curve for each width of the smoothing, and in all
 REACH = 3.5  # widths that a curve goes on beyond its ends
-LOWEST = 0.2  # of the peak that a single eigenvalue makes: where the axis of densities begins
+LOWEST = 0.05  # of the peak that a single eigenvalue makes, which few probes may weigh too little: the axis begins here
 SURE = 1e-2  # relative residual up to which an end is written without a sign of doubt
 LINEAR, LABELS = 0.5, 3  # decades that zero takes on a logarithmic axis, and about how many labels a sign gets
 PER_DECADE = 60  # points of a logarithmic curve
@@ -91,7 +91,8 @@ def spectrum(
         if band and np.isfinite(error).all():
             low, high = np.maximum(density - error, lowest), np.maximum(density + error, lowest)
             ax.fill_between(x, low, high, color=color, alpha=0.25, linewidth=0, where=high > lowest)
-    _axes(ax, result, scale, decades, lowest, max(float(density.max()) for _, density, _ in curves))
+    reach = float(curves[0][0][0]), float(curves[0][0][-1])
+    _axes(ax, result, scale, decades, reach, lowest, max(float(density.max()) for _, density, _ in curves))
     _outliers(ax, result, color)
     if ends:
         _ends(ax, result, color, scale, written=name is None)
@@ -158,12 +159,14 @@ def _drawn(density: np.ndarray, lowest: float) -> np.ndarray:
     return np.where(density >= lowest, density, np.nan)
 
 
-def _axes(ax: Axes, result: Spectrum, scale: str, decades: float, lowest: float, highest: float) -> None:
+def _axes(
+    ax: Axes, result: Spectrum, scale: str, decades: float, reach: tuple[float, float], lowest: float, highest: float
+) -> None:
     ax.set_xlabel(f"eigenvalue of the {MATRICES[result.origin.get('matrix', 'hessian')]} [nat]")
     ax.set_yscale("log")
     ax.set_ylim(lowest, highest * (highest / lowest) ** 0.08)
     if scale == "linear":
-        ax.margins(x=0)
+        ax.set_xlim(reach)
         ax.set_ylabel("density [1/nat]")
         return
     floor = math.floor(math.log10(result.scale) - decades)
@@ -172,9 +175,9 @@ def _axes(ax: Axes, result: Spectrum, scale: str, decades: float, lowest: float,
     ax.set_xticks([0.0, *(sign * 10.0**power for power in powers for sign in (-1, 1))])
     ax.minorticks_off()
     ax.yaxis.minorticks_on()
-    reach = 10 ** (math.log10(result.scale) + 0.5)
+    far = 10 ** (math.log10(result.scale) + 0.5)
     near = 10.0**floor
-    ax.set_xlim(-reach if float(result.smallest) < 0 else -near, reach if float(result.largest) > 0 else near)
+    ax.set_xlim(-far if float(result.smallest) < 0 else -near, far if float(result.largest) > 0 else near)
     ax.set_ylabel("density [1/decade]")
 
 

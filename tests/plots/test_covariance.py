@@ -84,3 +84,11 @@ def test_a_single_pair_is_a_figure(make):
 def test_unknown_views_are_refused(make):
     with pytest.raises(ValueError, match="one of overlap, subspace"):
         draw(make(), view="heat")
+
+
+def test_numbers_along_the_bars_stay_apart(make):
+    ax = draw(make(value=np.array([0.022, 0.017, 0.0125, 0.0084])))
+    ax.figure.draw_without_rendering()
+    left = next(other for other in ax.figure.axes if other is not ax and "covariance" in other.get_ylabel())
+    boxes = sorted(label.get_window_extent().intervalx.tolist() for label in left.get_xticklabels() if label.get_text())
+    assert all(one[1] < other[0] for one, other in zip(boxes, boxes[1:], strict=False))

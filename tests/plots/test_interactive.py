@@ -156,3 +156,11 @@ def test_a_heading_says_which_split_and_how_many_steps(make_spectrum, eigen):
         "mlp on digits", "train split, 40 examples · 2 probes of 4 steps",
     ]  # fmt: skip
     assert heading(eigen).replace("\u00a0", " ").splitlines()[1] == "train split, 40 examples"
+
+
+def test_an_outlier_far_away_is_a_peak(make_spectrum):
+    result = make_spectrum(outlier=[5000.0], outlier_residual=[0.1], largest=5000.0)
+    curve = next(trace for trace in interactive(result).data if trace.showlegend)
+    there = np.asarray(curve.x) > 4000
+    expected = float(result.density(np.array([5000.0]))[0][0])
+    assert np.asarray(curve.y)[there].max() == pytest.approx(expected, rel=1e-2)

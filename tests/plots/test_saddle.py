@@ -163,3 +163,22 @@ def test_the_grid_takes_a_width_and_a_title():
     grid, density = drawn.axes[0].lines[0].get_data()
     np.testing.assert_allclose(density, result.spectrum(0).density(grid, 2.0)[0])
     assert plt.get_fignums() == []
+
+
+def test_the_words_beside_a_grid_of_many_stay_clear_of_it():
+    grid = figure(made(np.geomspace(500, 5, 30).astype(int)), classes=True)
+    grid.draw_without_rendering()
+    assert grid._supylabel.get_window_extent().x1 < grid.axes[0].get_window_extent().x0
+    assert "(examples)" not in grid.get_suptitle()
+
+
+def test_a_class_without_examples_has_no_scale():
+    grid = saddle_grid(made((*TAIL[:3], 0, *TAIL[3:])))
+    grid.draw_without_rendering()
+    assert not any(label.get_visible() for label in grid.axes[3].get_xticklabels())
+
+
+def test_tiny_ratios_are_written_beside_the_axis():
+    drawn = figure(made(ratio=np.full(6, 3e-6)))
+    drawn.draw_without_rendering()
+    assert not drawn.axes[0].yaxis.get_offset_text().get_text()

@@ -47,7 +47,7 @@ def test_the_curve_is_the_density_on_a_logarithmic_axis(make_spectrum):
 def test_a_single_eigenvalue_is_above_the_foot(make_spectrum):
     result = make_spectrum(probes=1)
     ax = draw(result)
-    assert ax.get_ylim()[0] == pytest.approx(0.2 * 1e-4 / (result.width * math.sqrt(2 * math.pi)))
+    assert ax.get_ylim()[0] == pytest.approx(0.05 * 1e-4 / (result.width * math.sqrt(2 * math.pi)))
     assert not ax.collections  # a single probe has no error
 
 
@@ -58,6 +58,15 @@ def test_both_ends_are_marked_and_written(make_spectrum):
     ax = draw(make_spectrum(smallest_residual=0.1), ends=True)
     assert ax.texts[0].get_text() == "$\\leq$\N{MINUS SIGN}0.4"
     assert not draw(make_spectrum(), ends=False).texts
+
+
+def test_ends_that_hardly_weigh_are_marked_clear_of_the_frame(make_spectrum):
+    found = make_spectrum()
+    weight = found.weight.copy()
+    weight[:, [0, -1]] = 1e-9
+    low, high = draw(make_spectrum(weight=weight)).get_xlim()
+    assert low < float(found.smallest) - found.width
+    assert high > float(found.largest) + found.width
 
 
 def test_a_logarithmic_axis_has_a_branch_for_each_sign(make_spectrum):

@@ -105,7 +105,7 @@ def test_the_cost_is_an_upper_bound(curved):
         ({"largest": 0, "smallest": 0}, "at least one and at most D=6 eigenvalues in all, got 0 and 0"),
         ({"largest": 1, "smallest": 1, "limit": 0}, "Expected limit >= 1, got 0"),
         ({"largest": 1, "smallest": 1, "tolerance": 0.0}, "Expected tolerance > 0"),
-        ({"matrix": "hesian", "largest": 1}, r"one of hessian, gauss_newton, .*, got 'hesian' \(did you mean 'hessian'"),
+        ({"matrix": "hesian", "largest": 1}, r"got 'hesian' \(did you mean 'hessian'"),
     ],
 )
 def test_errors_teach(quadratic, knobs, message):

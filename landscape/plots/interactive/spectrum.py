@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from landscape.plots.interactive._numbers import SERIES, alone, light, menu, sca
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-POINTS = 1001  # of the curve
-DEEP = 1e-7  # of the highest density, below which nothing is shown: bells have no end
 ROOM = 3  # widths of the smoothing beyond both ends
+FINE, MOST = 4, 10_000  # points of a curve for each width of the smoothing, and in all
+PEAK = np.linspace(-ROOM, ROOM, 6 * FINE + 1)  # points about what was taken out, in widths
+DEEP = 1e-7  # of the highest density, below which nothing is shown: bells have no end
 
 
 def spectrum(results: dict[str, Any]) -> Figure:
@@ -47,7 +49,9 @@ def smoothed(result: Any, width: float) -> tuple[np.ndarray, np.ndarray, np.ndar
     if taken is not None and len(taken):
         low, high = min(low, float(taken.min())), max(high, float(taken.max()))
     room = ROOM * width
-    grid = np.linspace(low - room, high + room, POINTS)
+    grid = np.linspace(low - room, high + room, min(MOST, math.ceil(FINE * (high - low + 2 * room) / width)))
+    if taken is not None:
+        grid = np.union1d(grid, taken[:, None] + width * PEAK)
     return grid, *result.density(grid, width)
 
 
