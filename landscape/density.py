@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from landscape.krylov import Product, Tridiagonal, dot, lanczos_many, norm, orthogonal, quadrature, random_vectors
+from landscape.krylov import Product, Tridiagonal, lanczos_many, quadrature
+from landscape.rows import dot, norm, orthogonal, random_vectors
 from landscape.traces import Estimate, average
 
 TOGETHER = 8  # vectors of one call

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape.krylov import Product, Space, dot, norm, random_vectors, unit
+from landscape.krylov import Product, Space
+from landscape.rows import dot, norm, random_vectors, unit
 
 SMALL = 1e-4  # of the largest modulus: eigenvalues below are resolved relative to it, not to themselves
 NOISE = 64  # in eps of the largest modulus: residuals that products do not resolve

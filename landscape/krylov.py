@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from landscape.rows import BREAKDOWN, dot, norm, orthogonal, orthonormal, unit, wide, widened
+
 Product = Callable[[Tensor], Tensor]  # rows (K, D) -> their products (K, D)
 
-BREAKDOWN = 32  # in eps of the largest product: what remains of a vector that lies in the space already
 CHECK = 8  # steps between two questions to the device whether anything is left to do
 COLUMNS = 1 << 20  # of a basis, rotated at a time
 
@@ -259,7 +260,7 @@ class Space:
             self._basis = image.new_empty(self.capacity, image.shape[-1])
         old, self.size = self.size, self.size + len(new)
         self._basis[old : self.size] = new
-        inner = _wide(self._basis[old : self.size]) @ _wide(image).mT
+        inner = widened(self._basis[old : self.size]) @ widened(image).mT
         largest = float(norm(image).max())
         if not math.isfinite(largest):
             raise ValueError(NOT_FINITE)
@@ -397,94 +398,7 @@ def certificate(dim: int, steps: int, *, tau: float, smallest: float, largest: f
     return min(1.0, 1.648 * math.sqrt(dim) * math.exp(-(2 * steps - 1) * math.sqrt(min(1.0, error))))
 
 
-def random_vectors(
-    count: int, dim: int, generator: torch.Generator, *, distribution: str = "gaussian", like: Tensor | None = None
-) -> Tensor:
-    """Draw independent vectors of mean 0 and covariance 1, on the CPU, one after another: -> (count, D).
-
-    Parameters
-    ----------
-    count, dim : int
-    generator : torch.Generator
-        On the CPU. The same vectors come whether they are drawn at once or in parts.
-    distribution : {"gaussian", "rademacher"}
-    like : Tensor, optional
-        Whose format and device the vectors take; by default float32 on the CPU.
-
-    Raises
-    ------
-    ValueError
-        If the distribution is unknown.
-    """
-    if distribution not in ("gaussian", "rademacher"):
-        raise ValueError(f"Expected gaussian or rademacher as distribution, got {distribution!r}.")
-    rows = torch.empty(count, dim) if like is None else like.new_empty(count, dim)
-    for row in rows:
-        if distribution == "gaussian":
-            row.copy_(torch.randn(dim, generator=generator, dtype=torch.float64))
-        else:
-            row.copy_(torch.randint(0, 2, (dim,), generator=generator, dtype=torch.int8) * 2 - 1)
-    return rows
-
-
 NOT_FINITE = "Expected finite products, got NaN or infinity: look at the operator, or use a wider format."
-
-
-def orthogonal(block: Tensor, basis: Tensor) -> Tensor:
-    """Remove from rows (..., b, D) what lies in the span of an orthonormal basis (..., m, D)."""
-    for _ in range(2):  # once is not enough in floating point
-        block = block - (block @ basis.mT) @ basis
-    return block
-
-
-def orthonormal(block: Tensor, basis: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Write rows as block = (part in the basis) + coupling @ rows, with rows orthonormal and orthogonal to the basis.
-
-    Parameters
-    ----------
-    block : Tensor of shape (b, D)
-    basis : Tensor of shape (m, D)
-    scale : float
-        Directions in which less than rounding error of this length is left are dropped.
-
-    Returns
-    -------
-    rows : Tensor of shape (r, D)
-    coupling : Tensor of shape (b, r), float64, on the CPU
-    """
-    frame, corner = torch.linalg.qr(orthogonal(block, basis).mT)
-    left, lengths, right = torch.linalg.svd(corner.cpu().double(), full_matrices=False)
-    kept = lengths > BREAKDOWN * torch.finfo(block.dtype).eps * scale
-    rows = left[:, kept].mT.to(frame) @ frame.mT
-    frame, corner = torch.linalg.qr(orthogonal(rows, basis).mT)  # short directions were mostly rounding error
-    return (frame * corner.diagonal().sign()).mT, right[kept].mT * lengths[kept]
-
-
-def unit(rows: Tensor) -> Tensor:
-    """Divide rows (K, D) by their lengths."""
-    lengths = norm(rows)
-    if not bool((lengths > 0).all() & torch.isfinite(lengths).all()):
-        raise ValueError("Expected start vectors that are finite and not zero, got one that is zero or not finite.")
-    return (rows / lengths[:, None]).to(rows.dtype)
-
-
-def wide(tensor: Tensor) -> torch.dtype:
-    """Name the format of scalars: float64, or float32 where the device has no other."""
-    return torch.float32 if tensor.device.type == "mps" else torch.float64
-
-
-def norm(rows: Tensor) -> Tensor:
-    """Measure rows (..., D) in the wide format: -> (...)."""
-    return torch.linalg.vector_norm(rows, dim=-1, dtype=wide(rows))
-
-
-def dot(first: Tensor, second: Tensor) -> Tensor:
-    """Multiply rows (..., D) one by one in the wide format: -> (...)."""
-    return (_wide(first) * _wide(second)).sum(-1)
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.to(wide(tensor))
 
 
 def _finite(steps: list[Tensor]) -> Tensor:

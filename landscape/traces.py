@@ -10,7 +10,8 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
-from landscape.krylov import Product, dot, norm, random_vectors
+from landscape.krylov import Product
+from landscape.rows import dot, norm, random_vectors
 
 TOGETHER = 8  # vectors of one call
 FEWEST = 8  # samples before a standard error is believed

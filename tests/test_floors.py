@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    ["result", "discovery", "dataset", "parts", "krylov", "eigenpairs", "density", "traces"],
+    ["result", "discovery", "dataset", "parts", "rows", "krylov", "eigenpairs", "density", "traces"],
     ["losses", "reading", "weights", "transforms", "models", "data", "engine", "curves"],
     ["objective"],
     [

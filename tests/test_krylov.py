@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from landscape import krylov
+from landscape import krylov, rows
 
 FORMATS = [torch.float64, torch.float32]
 TOP = [-90.0, -40.0, 30.0, 60.0, 100.0]
@@ -205,11 +205,11 @@ def test_certificate_values():
 
 
 def test_random_vectors_do_not_depend_on_their_cut():
-    whole = krylov.random_vectors(5, 33, torch.Generator().manual_seed(3))
+    whole = rows.random_vectors(5, 33, torch.Generator().manual_seed(3))
     generator = torch.Generator().manual_seed(3)
-    parts = [krylov.random_vectors(n, 33, generator) for n in (1, 3, 1)]
+    parts = [rows.random_vectors(n, 33, generator) for n in (1, 3, 1)]
     assert torch.equal(whole, torch.cat(parts))
-    signs = krylov.random_vectors(4, 500, generator, distribution="rademacher", like=torch.empty(0).double())
+    signs = rows.random_vectors(4, 500, generator, distribution="rademacher", like=torch.empty(0).double())
     assert signs.dtype == torch.float64
     assert set(signs.flatten().tolist()) == {-1.0, 1.0}
 
@@ -218,7 +218,7 @@ def test_nothing_given_is_changed():
     matrix, start = torch.eye(5).double(), torch.arange(1.0, 6).double()
     state, kept = torch.get_rng_state(), start.clone()
     krylov.lanczos(lambda rows: rows @ matrix, start, 3)
-    krylov.random_vectors(2, 4, torch.Generator().manual_seed(0))
+    rows.random_vectors(2, 4, torch.Generator().manual_seed(0))
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(start, kept)
 
@@ -237,7 +237,7 @@ def test_nothing_given_is_changed():
         (lambda: krylov.certificate(9, 2, tau=-1, smallest=0, largest=1), "Expected tau >= 0, got -1"),
         (lambda: krylov.certificate(9, 2, tau=1, smallest=2, largest=1), "Expected smallest <= largest"),
         (lambda: krylov.certificate(9, 0, tau=1, smallest=0, largest=1), "steps >= 1"),
-        (lambda: krylov.random_vectors(1, 2, torch.Generator(), distribution="cauchy"), "got 'cauchy'"),
+        (lambda: rows.random_vectors(1, 2, torch.Generator(), distribution="cauchy"), "got 'cauchy'"),
     ],
 )
 def test_errors_teach(call, message):

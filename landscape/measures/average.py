@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from landscape import directions
-from landscape.krylov import random_vectors
 from landscape.measures.row import Row, Tick
 from landscape.objective import Objective
+from landscape.rows import random_vectors
 
 NEYSHABUR = "Neyshabur et al. 2017, arXiv:1706.08947"
 LI = "filters as in Li et al. 2018, arXiv:1712.09913"

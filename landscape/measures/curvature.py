@@ -10,10 +10,11 @@ from torch import Tensor
 from landscape import operators
 from landscape.eigenpairs import eigenpairs
 from landscape.engine.network import Block
-from landscape.krylov import Product, dot
+from landscape.krylov import Product
 from landscape.measures.row import Row, Tick
 from landscape.objective import Objective
 from landscape.operators import Operator
+from landscape.rows import dot
 from landscape.traces import average, hutchinson
 
 LEADING = 5  # eigenvalues whose first and last are compared

@@ -8,10 +8,10 @@ from torch import Tensor
 from landscape.engine.device import arithmetic
 from landscape.engine.evaluate import exact_attention
 from landscape.exact import apply, chunks, require_fixed
-from landscape.krylov import dot, norm
 from landscape.losses import scores
 from landscape.measures.row import Row, Tick
 from landscape.objective import Objective
+from landscape.rows import dot, norm
 from landscape.traces import average
 
 LIANG = "Liang et al. 2019, arXiv:1711.01530"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape import operators
 from landscape.eigenpairs import eigenpairs
-from landscape.krylov import dot, norm, random_vectors, unit
+from landscape.rows import dot, norm, random_vectors, unit
 
 if TYPE_CHECKING:
     from landscape.objective import Objective

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from landscape.decomposition import PARTS, decomposition
-from landscape.krylov import norm
 from landscape.probes import _saddle_ways as ways
 from landscape.probes._saddle_ends import Search, fitting
 from landscape.probes._saddle_work import Work, patience
+from landscape.rows import norm
 
 if TYPE_CHECKING:
     from landscape.objective import Objective

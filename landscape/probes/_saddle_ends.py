@@ -13,8 +13,9 @@ from torch import Tensor
 
 from landscape.eigenpairs import NOISE, SMALL, eigenpairs
 from landscape.engine.device import SHARE, free_memory
-from landscape.krylov import Tridiagonal, certificate, dot, lanczos_many, norm, quadrature, random_vectors
+from landscape.krylov import Tridiagonal, certificate, lanczos_many, quadrature
 from landscape.operators import ByClass, Operator
+from landscape.rows import dot, norm, random_vectors
 
 LARGEST, SMALLEST = 0, 1  # rows of both ends
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from landscape import examples
-from landscape.krylov import dot, norm
+from landscape.rows import dot, norm
 
 if TYPE_CHECKING:
     from landscape.objective import Objective

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from landscape import examples, operators
 from landscape.eigenpairs import eigenpairs
-from landscape.krylov import dot, norm
 from landscape.operators import ByClass
 from landscape.parts import Parts
 from landscape.probes import _saddle_ends as search_
 from landscape.probes import _saddle_ways as ways
 from landscape.probes._saddle_ends import Search
+from landscape.rows import dot, norm
 
 if TYPE_CHECKING:
     from landscape.objective import Objective

@@ -174,7 +174,7 @@ def compared(one: np.ndarray, other: np.ndarray, gradient: np.ndarray) -> dict[s
 
 def _trace(product: Callable, top: Eigenpairs, probes: int, seed: int) -> tuple[float, float]:
     """Estimate a trace: exactly in the span of some orthonormal rows, by random vectors in the rest."""
-    from landscape.krylov import orthogonal
+    from landscape.rows import orthogonal
     from landscape.traces import hutchinson
 
     rows = top.vectors

@@ -219,7 +219,8 @@ class _Work:
         import torch
 
         from landscape.eigenpairs import eigenpairs
-        from landscape.krylov import lanczos, random_vectors
+        from landscape.krylov import lanczos
+        from landscape.rows import random_vectors
 
         dim = len(self.like)
         (start,) = random_vectors(1, dim, torch.Generator().manual_seed(self.seed), like=self.like)
@@ -240,6 +241,7 @@ class _Work:
         import torch
 
         from landscape.density import stochastic_quadrature
+        from landscape.eigenpairs import NOISE
 
         taken = None
         if outliers:
@@ -248,7 +250,10 @@ class _Work:
             self.product, len(self.like), steps=steps, probes=size, together=size, skip=first,
             deflate=taken, seed=self.seed, like=self.like,
         )  # fmt: skip
-        return {"node": found.nodes.numpy(), "weight": found.weights.numpy(), "bound": found.bounds.numpy()}
+        seen = torch.cat([found.nodes.abs().amax(1), found.exact.abs()]).max()  # bounds below rounding say nothing
+        least = NOISE * torch.finfo(self.like.dtype).eps * float(seen)
+        bounds = found.bounds.clamp(min=least)
+        return {"node": found.nodes.numpy(), "weight": found.weights.numpy(), "bound": bounds.numpy()}
 
 
 def _poor(value: float, residual: float, scale: float) -> bool:
