@@ -84,6 +84,10 @@ class Result:
     def __init_subclass__(cls) -> None:
         Result.kinds[cls.__name__] = cls
 
+    def remarks(self) -> list[str]:
+        """Say in a line each what follows from the numbers; nothing, unless a kind of result knows something."""
+        return []
+
     def __post_init__(self) -> None:
         kind = type(self).__name__
         sizes: dict[str, tuple[str, int]] = {}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from landscape.result import Result
 
-ROWS = 20  # of a table: what is longer is in the file
+ROWS = 100  # of a table: what is longer is in the file
+SAMPLES = ("probe",)  # axes of random vectors: nobody reads them one by one
+LONG = 30  # letters of a text that is written below a table instead
 ERRORS = ("_error", "_residual")
 
 
@@ -36,11 +39,12 @@ def summary(result: Result) -> str:
     shown = [name for name in metas if not _is_error(result, name)]
     scalars = [name for name in shown if not metas[name]["dims"]]
     axes = dict.fromkeys(metas[name]["dims"][0] for name in shown if len(metas[name]["dims"]) == 1)
-    large = [name for name in shown if len(metas[name]["dims"]) > 1]
+    axes = [dim for dim in axes if dim not in SAMPLES]
+    large = [name for name in shown if len(metas[name]["dims"]) > 1 or metas[name]["dims"] in [(s,) for s in SAMPLES]]
     lines = [head(result), *_columns([_scalar(result, name) for name in scalars])]
     for dim in axes:
         lines += _table(result, dim, [name for name in shown if metas[name]["dims"] == (dim,)])
-    return "\n".join(lines + [f"arrays: {', '.join(large)}"] * bool(large))
+    return "\n".join([*lines, *result.remarks(), *[f"arrays: {', '.join(large)}"] * bool(large)])
 
 
 def head(result: Result) -> str:
@@ -49,8 +53,8 @@ def head(result: Result) -> str:
     words = [f"{kind} of the {origin['split']} split" if origin.get("split") else kind]
     if part := part_of(result):
         words += [f"{part} examples"]
-    if isinstance(origin.get("products"), int):
-        words += [f"{origin['products']} products"]
+    if isinstance(origin.get("products"), int | float):
+        words += [f"{origin['products']:.0f} products"]
     return ", ".join(words)
 
 
@@ -74,15 +78,33 @@ def _table(result: Any, dim: str, names: list[str]) -> list[str]:
     """Lay out what lies over one axis: its coordinate first, or else a number for each row."""
     metas = result.declared()
     coordinate = [name for name in names if (metas[name]["name"] or name) == dim]
-    others = [name for name in names if name not in coordinate]
+    others = [name for name in names if name not in coordinate and not _taken_for_granted(result, name)]
     if not others:
         return []
+    below = [name for name in others if coordinate and _long(getattr(result, name))]
+    others = [name for name in others if name not in below]
     size = len(getattr(result, names[0]))
     rows = [[dim, *others]]
     for i in range(min(size, ROWS)):
         rows.append([_cell(result, coordinate[0], (i,)) if coordinate else str(i + 1)])
         rows[-1] += [_cell(result, name, (i,)) for name in others]
-    return _columns(rows) + [f"... {size - ROWS} more"] * (size > ROWS)
+    table = _columns(rows) + [f"... {size - ROWS} more"] * (size > ROWS)
+    for name in below:
+        pairs = zip(getattr(result, coordinate[0]).tolist(), getattr(result, name).tolist(), strict=True)
+        table += _columns([[dim, name], *dict.fromkeys(pairs)])
+    return table
+
+
+def _taken_for_granted(result: Any, name: str) -> bool:
+    """Say whether a column tells that all of another one has converged."""
+    other = name.removesuffix("_converged")
+    if name == other or not hasattr(result, other):
+        return False
+    return bool(getattr(result, name)[~np.isnan(getattr(result, other))].all())
+
+
+def _long(values: Any) -> bool:
+    return values.dtype.kind == "U" and max(map(len, values.tolist()), default=0) > LONG
 
 
 def _cell(result: Any, name: str, index: tuple[int, ...]) -> str:
@@ -95,7 +117,7 @@ def _cell(result: Any, name: str, index: tuple[int, ...]) -> str:
     return f"{value:.5g}" + (f" ± {sure:.2g}" if np.isfinite(sure) else "")
 
 
-def _columns(rows: list[list[str]]) -> list[str]:
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
     if not rows:
         return []
     wide = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]

@@ -10,6 +10,8 @@ import numpy as np
 from landscape.probes._on_spectrum import OnSpectrum
 
 GROUPS = ("head", "medium", "tail")
+SURE = 2.0  # standard errors by which a step lowers a loss, in words
+NAMED = 20  # classes that are named in a line
 IMBALANCED = 2.0  # times as many examples in the largest class as in the smallest: from here on there are groups
 
 
@@ -36,6 +38,11 @@ class OnClasses:
     step_loss_error: np.ndarray
     step_bend: np.ndarray
     step_bend_error: np.ndarray
+    tau: np.ndarray
+    lambda_min: np.ndarray
+    lambda_max: np.ndarray
+    lambda_min_converged: np.ndarray
+    lambda_max_converged: np.ndarray
 
     @property
     def present(self) -> np.ndarray:
@@ -94,6 +101,34 @@ class OnClasses:
     def certified(self, level: float = 0.01) -> np.ndarray:
         """Say for which classes no eigenvalue lies below -tau times the largest one, but for a chance of `level`."""
         return self.missed <= level
+
+    def remarks(self) -> list[str]:
+        """Say what the numbers of classes mean: groups, certificates, ways out."""
+        told = [
+            f"{name}: mean ratio {mean:.3g} ± {error:.2g}, a standard error over classes"
+            for name, (mean, error) in self.by_group().items()
+        ]
+        tau = f"-{float(self.tau):g} lambda_max"
+        below = self.present & (self.lambda_min < -self.tau * self.lambda_max)
+        open_ends = self.present & ~(self.lambda_min_converged & self.lambda_max_converged)
+        return [
+            *told,
+            f"an eigenvalue below {tau}: {self._among(below)}",
+            f"none below {tau}, but for a chance of 1 %: {self._among(self.certified())}",
+            f"a step along the most negative direction lowers the class's loss by {SURE:g} standard errors: "
+            f"{self._among(self.escape(SURE))}",
+            f"the mean of a step and its opposite, without the slope, does: "
+            f"{self._among(self.escape_by_curvature(SURE))}",
+            *[f"an end has not converged: {self._among(open_ends)}"] * bool(open_ends.any()),
+        ]
+
+    def _among(self, chosen: np.ndarray) -> str:
+        """Name some of the classes that have examples."""
+        names = [str(name) for name in self.class_[chosen]]
+        if not names or len(names) == self.present.sum():
+            return "all classes" if names else "no class"
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return f"class {', '.join(names[:NAMED])}{more}"
 
     def spectrum(self, index: int) -> OfClass:
         """Return the spectrum of one class: its density, moments and masses, with errors over probes."""

@@ -158,6 +158,15 @@ class OnSpectrum:
         mass, error = self.average(lambda values: (np.abs(values) < limit).astype(float))
         return float(mass), float(error)
 
+    def remarks(self) -> list[str]:
+        """Say how many eigenvalues are negative, and how many nearly zero."""
+        (below, below_error), (near, near_error) = self.mass_below(), self.mass_near()
+        limit = f"{NEAR:g} of the largest modulus"
+        return [
+            f"below -{limit}: {_share(below, below_error)} of the eigenvalues",
+            f"within {limit}: {_share(near, near_error)} of them",
+        ]
+
     def moment(self, degree: int) -> tuple[float, float]:
         """Average a power of the eigenvalues, tr A^k / D; without bias for degrees below twice the steps."""
         moment, error = self.average(lambda values: values**degree)
@@ -190,6 +199,10 @@ def _markov(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray) -> np.ndar
     lower = sums[np.maximum(at_most - 1, 0)]
     upper = sums[np.minimum(below + 1, len(sums) - 1)]
     return np.stack([lower, upper])
+
+
+def _share(value: float, error: float) -> str:
+    return f"{100 * value:.3g} %" if math.isnan(error) else f"{100 * value:.3g} ± {100 * error:.2g} %"
 
 
 def _bell(x: np.ndarray) -> np.ndarray:

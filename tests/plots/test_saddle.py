@@ -9,6 +9,7 @@ from landscape.plots import draw
 from landscape.plots.figure import figure
 from landscape.plots.saddle_grid import saddle_grid
 from landscape.plots.style import BLUE, GREEN, ORANGE, VENUES
+from landscape.plots.summary import summary
 from landscape.probes.saddle import Saddle
 
 TAIL = (200, 100, 60, 30, 12, 4)
@@ -182,3 +183,16 @@ def test_tiny_ratios_are_written_beside_the_axis():
     drawn = figure(made(ratio=np.full(6, 3e-6)))
     drawn.draw_without_rendering()
     assert not drawn.axes[0].yaxis.get_offset_text().get_text()
+
+
+def test_what_the_numbers_of_classes_mean_is_said():
+    told = summary(made((*TAIL, 0)))
+    assert "head: mean ratio" in told
+    assert "an eigenvalue below -0.01 lambda_max: class 3, 4, 5" in told
+    assert "none below -0.01 lambda_max, but for a chance of 1 %: no class" in told
+    assert "lowers the class's loss by 2 standard errors: no class" in told
+    assert "an end has not converged" not in told
+    late = made(TAIL, lambda_min_converged=np.array([True, False, True, True, False, True]))
+    assert "an end has not converged: class 1, 4" in summary(late)
+    sure = made(TAIL, missed=np.array([1e-3, 1, 1, 1, 1, 1]))
+    assert "but for a chance of 1 %: class 0" in summary(sure)

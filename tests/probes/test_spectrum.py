@@ -206,3 +206,18 @@ def test_the_cost_is_an_upper_bound(curved):
 def test_errors_teach(quadratic, knobs, message):
     with pytest.raises(ValueError, match=message):
         spectrum(quadratic.objective, **knobs)
+
+
+def test_residuals_are_no_less_than_products_resolve(classifier):
+    """A Ritz value is not known better than products are rounded, whatever the recurrence says."""
+    found = spectrum(classifier, steps=30, probes=2)
+    least = np.finfo(np.float64).eps * found.scale
+    assert found.largest_residual >= least
+    assert found.node_residual.min() >= least
+
+
+def test_negative_eigenvalues_are_told_in_words(classifier):
+    told = spectrum(classifier, steps=30, probes=2).remarks()
+    assert told[0].startswith("below -0.001 of the largest modulus: ")
+    assert " ± " in told[1]
+    assert "±" not in spectrum(classifier, steps=30, probes=1).remarks()[0]
