@@ -162,6 +162,8 @@ class OneSplit(Source):
 
     split: Annotated[str, Parameter(group=NETWORK)] = "first"
     "Parts of the data: train, test, both, or first (train, where there is one): this probe is about the first."
+    strategy: Annotated[str, Parameter(group=ARITHMETIC)] = "auto"
+    "How products are computed: auto measures; or such as retained,kept,examples=256 or forward,vectors=4,examples=64."
 
 
 @dataclass(frozen=True)

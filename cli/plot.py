@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+SCALED = {"Spectrum", "Batchsize"}  # results whose plots have a scale of their axes, not of levels
+
 
 def plot(
     *results: Path,
@@ -47,7 +49,7 @@ def plot(
     levels : list of float, optional
         Contour levels, in nats (or fractions, for accuracy).
     log : bool, optional
-        Logarithmic levels; by default where the range asks for them.
+        Logarithmic levels, by default where the range asks for them; of spectra and batch sizes, logarithmic axes.
     clip : float, optional
         Largest loss that is told apart.
     force : bool
@@ -69,6 +71,8 @@ def plot(
         raise ValueError(f"Expected no more than -o for an interactive figure, got {names}: leave it out.")
     drawable(path, force)
     found = {name: read(result) for name, result in named(results).items()}
+    if log is not None and {type(result).__name__ for result in found.values()} <= SCALED:
+        knobs["scale"] = "log" if knobs.pop("log") else "linear"
     print("figure: ", drawn(found, path, **knobs))
 
 

@@ -37,6 +37,23 @@ def test_a_map_of_curvature_is_reproduced(here, ask):
     assert again.out.endswith("reproduced\n"), again.out + again.err
 
 
+@pytest.mark.parametrize("probe", ["spectrum", "batchsize"])
+def test_axes_are_logarithmic_on_request(here, ask, probe):
+    assert ask(probe, "a.pt", *FEW[probe], *QUICK).code == 0
+    plain, log, linear = (
+        ask("plot", f"a.{probe}.h5", "-o", f"{name}.svg", *words)
+        for name, words in (("plain", ()), ("log", ("--log",)), ("linear", ("--no-log",)))
+    )
+    assert [plain.code, log.code, linear.code] == [0, 0, 0], log.err + linear.err
+    drawn = {name: (here / f"{name}.svg").read_bytes() for name in ("plain", "log", "linear")}
+    assert drawn["plain"] == drawn["linear"] != drawn["log"]
+
+
+def test_help_tells_strategies_of_products(ask):
+    assert "retained,kept" in ask("spectrum", "--help").out
+    assert "vmap,points=16" in ask("surface", "--help").out
+
+
 def test_the_split_that_it_is_about_is_told(here, ask):
     assert "Trace of the test split" in ask("trace", "a.pt", *FEW["trace"], *QUICK, "--split", "test").out
     both = ask("trace", "a.pt", *FEW["trace"], *QUICK, "--split", "both", "-o", "both.h5")
