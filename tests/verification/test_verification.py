@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from landscape import operators
+from landscape import Objective, operators
 from landscape.verification import Check, verification
+from landscape.verification.consistency import symmetry
 
 PEER = {"eigenvalue", "trace"}
 
@@ -110,3 +111,17 @@ def test_curvature_of_a_tiny_scale_agrees(make):
 def test_nan_disagrees():
     assert Check("x", "", float("nan"), 1.0).verdict == "disagrees"
     assert Check("x", "").verdict == "skipped"
+
+
+def test_a_loss_that_is_nearly_zero_is_no_asymmetry(make):
+    """Where p is one but for a few digits, products are rounded as 1 - p is, and are symmetric only to that."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
+    with torch.no_grad():
+        model[0].weight.zero_()
+        model[0].bias.fill_(1.0)
+        model[2].bias.copy_(torch.tensor([22.0, 0.0, 0.0]))
+    x, y = torch.randn(20, 5), torch.zeros(20, dtype=torch.long)
+    exact = Objective(model, (x, y), precision="float64", device="cpu")
+    assert float(exact.value(exact.theta)) < 1e-6
+    assert symmetry(exact, seed=0).verdict == "agrees"
