@@ -36,7 +36,7 @@ def measured(
     -------
     dict
         ``arrays`` of a `Batchsize`; ``noises``, two arrays (draws,): the squared length of what a batch does to the
-        top eigenvector and to a random vector, per 1/B - 1/N and averaged over sizes; ``products``, as shares of all.
+        top eigenvector and to a random vector, per 1/B - 1/N and averaged over sizes; ``products``, as shares of all; ``strategy`` of those of all.
     """
     _tell(progress, 0, most)
     product = operators.hessian(objective, theta)
@@ -63,7 +63,7 @@ def measured(
     }  # fmt: skip
     top_noise, mean_noise = noises.mean(-1)
     products = round(product.products + shares, 2)
-    return {"arrays": arrays, "noises": {"top": top_noise, "mean": mean_noise}, "products": products}
+    return {"arrays": arrays, "noises": {"top": top_noise, "mean": mean_noise}, "products": products, "strategy": product.strategy}
 
 
 def _noise(images: Tensor, top: Tensor) -> np.ndarray:

@@ -137,7 +137,7 @@ def batchsize(
     noise = 1 / np.array(kept) - 1 / objective.size
     origin = objective.record() | {
         "split": objective.splits[0], "seed": seed, "tolerance": tolerance, "dropped": dropped,
-        "products": found.pop("products"),
+        "products": found.pop("products"), "strategy": found.pop("strategy"),
     }  # fmt: skip
     return Batchsize(
         size=np.array(kept), noise=noise, batch=np.array(draws), whole_size=np.array(objective.size),

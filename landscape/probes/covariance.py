@@ -137,6 +137,7 @@ def covariance(
     origin = {
         "matrix": "gradient_covariance" if centered else "fisher", "split": objective.splits[0], "seed": seed,
         "tolerance": tolerance, "products": noise.products + curved.products, "gradients": 1,
+        "strategy": noise.strategy, "hessian_strategy": curved.strategy,
     }  # fmt: skip
     return Covariance(
         value=ours.values.numpy(), residual=ours.residuals.numpy(), converged=ours.converged.numpy(),

@@ -140,7 +140,8 @@ def trace(
     else:
         used = {}
     origin = objective.record() | {
-        "split": objective.splits[0], "matrix": matrix, "method": method, "products": operator.products, **used,
+        "split": objective.splits[0], "matrix": matrix, "method": method, "products": operator.products,
+        "strategy": operator.strategy, **used,
     }
     names, roles = (np.array([getattr(block, word) for block in objective.blocks]) for word in ("name", "role"))
     sizes = np.array([block.slice.stop - block.slice.start for block in objective.blocks])
