@@ -36,7 +36,8 @@ def measured(
     -------
     dict
         ``arrays`` of a `Batchsize`; ``noises``, two arrays (draws,): the squared length of what a batch does to the
-        top eigenvector and to a random vector, per 1/B - 1/N and averaged over sizes; ``products``, as shares of all; ``strategy`` of those of all.
+        top eigenvector and to a random vector, per 1/B - 1/N and averaged over sizes; ``products``, as shares of all;
+        ``strategy`` of those of all.
     """
     _tell(progress, 0, most)
     product = operators.hessian(objective, theta)
@@ -62,8 +63,10 @@ def measured(
         "whole": float(whole.values[0]), "whole_residual": float(whole.residuals[0]),
     }  # fmt: skip
     top_noise, mean_noise = noises.mean(-1)
-    products = round(product.products + shares, 2)
-    return {"arrays": arrays, "noises": {"top": top_noise, "mean": mean_noise}, "products": products, "strategy": product.strategy}
+    return {
+        "arrays": arrays, "noises": {"top": top_noise, "mean": mean_noise},
+        "products": round(product.products + shares, 2), "strategy": product.strategy,
+    }  # fmt: skip
 
 
 def _noise(images: Tensor, top: Tensor) -> np.ndarray:
