@@ -379,7 +379,7 @@ def _strategies(text: str) -> tuple[Plan | None, Strategy | None]:
     """Read a strategy of points, or one of products; neither, if it is left to be chosen."""
     if text == "auto":
         return None, None
-    multiplies = text.partition(",")[0] in KINDS
+    multiplies = text.partition(",")[0].strip() in KINDS
     return (None, Strategy.parse(text)) if multiplies else (Plan.parse(text), None)
 
 

@@ -70,7 +70,8 @@ class Plan:
         if not known or (kind == "loop" and numbers.get("points", 1) > 1):
             raise ValueError(
                 "Expected a strategy auto, or such as loop,channels_last,folded,compiled,examples=128 or "
-                f"vmap,points=16,examples=512, got {text!r}."
+                "vmap,points=16,examples=512 (of products with curvature matrices: "
+                f"retained,folded,kept,examples=64), got {text!r}."
             )
         return replace(cls(kind=kind, **flags), **numbers)
 
