@@ -64,7 +64,7 @@ class Multiplier:
         """Choose how to multiply so many vectors at once, by measuring; the first choice is kept."""
         if self._chosen is None:
             known = self.runner.strategies
-            key = (self.matrix, min(width, strategy.STACKS[-1]))
+            key = (self.matrix, min(width, strategy.stacks(self.network.device.type)[-1]))
             if self.expected > 1 and key not in known:
                 known[key] = self._measured(width)
             found = known.get(key) or self._start
@@ -104,7 +104,7 @@ class Multiplier:
 
     def _measured(self, width: int) -> Strategy:
         start, split = self._start, self.runner.splits[0]
-        sample, width = split.head(start.examples), min(width, strategy.STACKS[-1])
+        sample, width = split.head(start.examples), min(width, strategy.stacks(self.network.device.type)[-1])
         demand = Demand(
             products=self.expected,
             width=width,

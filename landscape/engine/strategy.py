@@ -14,7 +14,7 @@ FLAGS = ("channels_last", "folded", "kept", "compiled", "captured")
 EXPECTED = 50  # products for which a strategy is chosen: those of a Krylov space
 COMPILING = {"cpu": 160.0, "cuda": 90.0}  # seconds that compiling second derivatives is expected to take
 SAVING = {"cpu": 0.1, "cuda": 0.5}  # of the time, that compiling is expected to save
-STACKS = (4, 8)  # vectors that are multiplied at once
+STACKS = {"cpu": (4,), "cuda": (8, 32)}  # vectors that are multiplied at once: more fill a GPU, and no CPU
 RUNS = 2  # products that measuring takes: one to warm up and prepare, one to time
 
 
@@ -125,6 +125,11 @@ class Demand:
     factored: bool = False
 
 
+def stacks(device: str) -> tuple[int, ...]:
+    """Tell how many vectors are worth multiplying at once on a type of device."""
+    return STACKS.get(device, STACKS["cpu"])
+
+
 def choose(start: Strategy, seconds: Callable[[Strategy], float], demand: Demand) -> Strategy:
     """Choose a strategy by measuring, one property after another.
 
@@ -160,7 +165,7 @@ def choose(start: Strategy, seconds: Callable[[Strategy], float], demand: Demand
 
     if demand.width > 1:
         for kind in ("forward", "batched") if demand.factored else ("batched", "forward"):
-            better(replace(best, kind=kind, vectors=k) for k in STACKS if k <= max(STACKS[0], demand.width))
+            better(replace(best, kind=kind, vectors=k) for k in stacks(demand.device))
     if demand.images:
         better([replace(best, channels_last=True)])
     if demand.device == "cuda" and best.kept and best.kind != "forward":
