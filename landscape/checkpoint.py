@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from landscape import discovery, reading, surgery, transforms, weights
 from landscape.dataset import SPLITS, Dataset
+from landscape.quantize import activations
+from landscape.quantize.quantization import Quantization, quantization
 from landscape.result import replaced
 
 FORMAT = 1
@@ -49,6 +51,8 @@ class Checkpoint:
         Method, seed, epoch, gradient evaluations, final losses (JSON); empty for foreign files.
     moments : dict of str to (dict of str to Tensor)
         Moments of the weights along the training, by kind and parameter, where a method left some.
+    quantization : Quantization or None
+        The grids that the weights lie on, and the weights before rounding; None for a network of full precision.
     module : nn.Module or None
         The network itself, where a trusted file held more than weights.
     path, sha256 : str
@@ -62,6 +66,7 @@ class Checkpoint:
     batchnorm: str = "fresh"
     training: dict[str, Any] = field(default_factory=dict)
     moments: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    quantization: Quantization | None = None
     module: nn.Module | None = None
     path: str = ""
     sha256: str = ""
@@ -88,6 +93,9 @@ def write(checkpoint: Checkpoint, path: str | os.PathLike) -> str:
             for kind, moment in checkpoint.moments.items()
         },
     }
+    if checkpoint.quantization is not None:
+        checkpoint.quantization.require(checkpoint.state, path)
+        described["quantization"] = checkpoint.quantization.plain()
     content = io.BytesIO()
     torch.save(described, content)
     with replaced(path) as part:
@@ -142,7 +150,7 @@ def dataset(spec: Spec) -> Dataset:
 
 
 def fitted(checkpoint: Checkpoint, model: nn.Module) -> nn.Module:
-    """Load a checkpoint's weights into a model, and return it.
+    """Load a checkpoint's weights into a model, quantize its activations if the checkpoint does, and return it.
 
     Raises
     ------
@@ -150,7 +158,27 @@ def fitted(checkpoint: Checkpoint, model: nn.Module) -> nn.Module:
         If they do not fit; missing, unexpected and mis-shaped keys are listed.
     """
     weights.fit(model, checkpoint.state, checkpoint.path or "the checkpoint")
+    if checkpoint.quantization is not None:
+        activations.attach(model, checkpoint.quantization.activations)
     return model
+
+
+def latent(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a quantized checkpoint at its weights before rounding, without its grids; any other as it is.
+
+    Raises
+    ------
+    ValueError
+        If it does not know those weights.
+    """
+    if checkpoint.quantization is None:
+        return checkpoint
+    if missing := checkpoint.quantization.grids.keys() - checkpoint.quantization.latent.keys():
+        raise ValueError(
+            f"{checkpoint.path or 'the checkpoint'}: expected the weights before rounding, got codes alone for "
+            f"{min(missing)!r}: start from the checkpoint that was quantized."
+        )
+    return replace(checkpoint, state=checkpoint.state | checkpoint.quantization.latent, quantization=None)
 
 
 def build(spec: Spec, data: Dataset | None = None) -> nn.Module:
@@ -247,6 +275,10 @@ def _described(found: Mapping, path: str | os.PathLike) -> dict[str, Any]:
     batchnorm = _field(found, "batchnorm", str, path)
     if batchnorm not in ("fresh", "stale"):
         raise ValueError(f"{path}: expected `batchnorm` fresh or stale, got {batchnorm!r:.80}.")
+    quantized = found.get("quantization")
+    known = None if quantized is None else quantization(quantized, path)
+    if known is not None:
+        known.require(state, path)
     moments = _field({"moments": {}, **found}, "moments", dict, path)
     if not all(isinstance(m, dict) and all(isinstance(t, Tensor) for t in m.values()) for m in moments.values()):
         raise ValueError(f"{path}: expected `moments` to map kinds to tensors by name, got something else.")
@@ -258,6 +290,7 @@ def _described(found: Mapping, path: str | os.PathLike) -> dict[str, Any]:
         "batchnorm": batchnorm,
         "training": _field(found, "training", dict, path),
         "moments": moments,
+        "quantization": known,
     }
 
 

@@ -172,8 +172,9 @@ def require_fixed(objective: Objective) -> None:
     Raises
     ------
     ValueError
-        If batch norm is not frozen.
+        If batch norm is not frozen, or a quantizer is in the way of derivatives.
     """
+    objective.require_derivatives()
     if objective.network.norms and objective.batchnorm != "frozen":
         raise ValueError(
             f"Expected frozen batch norm, so that examples can be taken one by one, got {objective.batchnorm!r}: "

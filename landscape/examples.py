@@ -57,6 +57,7 @@ def curvature(objective: Objective, theta: Tensor, vectors: Tensor) -> Tensor:
     Jaeckel (1972), The infinitesimal jackknife, Bell Laboratories; Efron (1982), The jackknife, the bootstrap and other
     resampling plans, SIAM.
     """
+    objective.require_derivatives()
     return _derived(objective, partial(_curvature, vectors), theta)
 
 
@@ -78,6 +79,7 @@ def pulled(objective: Objective, theta: Tensor, cotangents: Cotangents) -> Tenso
     -----
     Cost: one forward pass, and M backward passes.
     """
+    objective.require_derivatives()
     return _derived(objective, partial(_pulled, cotangents), theta)
 
 

@@ -15,14 +15,15 @@ from landscape.dataset import Dataset
 from landscape.engine import batchnorm
 from landscape.engine.device import arithmetic, differentiable, dtype
 from landscape.engine.device import device as place
-from landscape.engine.moments import Measurement, measurement
+from landscape.engine.moments import Measurement, averaged, measurement
 from landscape.engine.multiplier import Multiplier
-from landscape.engine.network import Network
+from landscape.engine.network import Network, View
 from landscape.engine.plan import Plan
 from landscape.engine.resident import Resident
 from landscape.engine.runner import Runner
 from landscape.engine.strategy import KINDS, Strategy
 from landscape.engine.trial import trial
+from landscape.quantize import activations
 from landscape.reading import Examples, read
 
 BATCH = 128  # examples of a batch, where batch norm makes the loss depend on it and the data do not say
@@ -61,6 +62,9 @@ class Objective:
         or ``vmap,points=16,examples=512``; or how products with curvature matrices are computed, such as
         ``retained,folded,kept,examples=64``; or one of each with a semicolon between. Every way gives the same numbers,
         to rounding.
+    view : View, optional
+        What the network's weights are as a function of the parameters, such as `landscape.quantize.views.Latent`: their
+        nearest values on a grid. Losses alone are then defined, and no derivatives.
 
     Attributes
     ----------
@@ -115,13 +119,14 @@ class Objective:
         batch_size: int | None = None,
         stochastic: bool = False,
         strategy: str = "auto",
+        view: View | None = None,
     ) -> None:
         self.precision, self.batchnorm = precision, batchnorm
         self._strategy, self._multiplying = _strategies(strategy)
         self.device = place(device)
         self.loss, self.loss_name = losses.loss(loss), losses.name(loss)
         examples = _splits(data, stochastic)
-        self.network = Network(model, parameters, dtype(precision), self.device)
+        self.network = Network(model, parameters, dtype(precision), self.device, view)
         self.theta = self.network.theta
         self._fixed = _fixed_batches(self.network, batchnorm, batch_size, next(iter(examples.values())))
         named = max((e.classes for e in examples.values()), key=len)
@@ -235,7 +240,13 @@ class Objective:
         """Differentiate the objective: (..., D) -> (..., D), in nats, in the parameters' format.
 
         Under ``batchnorm="refit"`` the statistics are refitted at each point and held there while differentiating.
+
+        Raises
+        ------
+        ValueError
+            If it has no derivatives that mean something: see `require_derivatives`.
         """
+        self.require_derivatives()
         rows, shape = self._rows(theta)
         found = torch.empty(len(rows), self.dim, dtype=self.network.dtype, device=self.device)
         for i, row in enumerate(rows):
@@ -288,6 +299,7 @@ class Objective:
             Products that will be asked for. For several, the fastest way is found by a short measurement at the
             first call, and graphs are kept from one call to the next as far as memory allows.
         """
+        self.require_derivatives()
         points, shape = self._rows(theta)
         if shape:
             raise ValueError(f"Expected one point of shape ({self.dim},), got {tuple(theta.shape)}: one at a time.")
@@ -297,6 +309,24 @@ class Objective:
         multiply = self.multiplier(matrix, theta)
         rows, shape = self._rows(vectors)
         return multiply(rows).reshape(*shape, self.dim)
+
+    def require_derivatives(self) -> None:
+        """Refuse to differentiate where a quantizer is in the way.
+
+        Raises
+        ------
+        ValueError
+            If the weights are seen through a view that has no derivatives, or activations are rounded.
+        """
+        view = self.network.view
+        if view is not None:
+            raise ValueError(f"Expected a loss with derivatives, got one through a quantizer: {view.no_derivatives}.")
+        if any(one.mode == "hard" for one in activations.attached(self.network.model).values()):
+            raise ValueError(
+                "Expected a loss with derivatives, got one of rounded activations, which is constant in all weights "
+                "before the last rounding: pass --acts fp (weights alone are quantized), --acts dither, or --acts ste "
+                "(the straight-through estimator's)."
+            )
 
     def plan(self, count: int) -> Plan:
         """Choose how to evaluate `count` points, by a short measurement that is kept.
@@ -357,6 +387,7 @@ class Objective:
             "precision": self.precision,
             "device": str(self.device),
             "splits": {n: {"examples": e.size, "fingerprint": e.fingerprint()} for n, e in self.examples.items()},
+            **({"view": self.network.view.record()} if self.network.view is not None else {}),
         }
 
     def _rows(self, theta: Tensor) -> tuple[Tensor, tuple[int, ...]]:
@@ -372,8 +403,17 @@ class Objective:
 
     def _measured(self, theta: Tensor, chosen: Plan | None, splits: list[Resident]) -> Measurement:
         rows, shape = self._rows(theta)
-        totals = self._runner.sums(rows, splits, chosen)
-        return measurement(totals, [split.counts() for split in splits], shape, self._trial.answers)
+        counts, view = [split.counts() for split in splits], self.network.view
+        if view is None:
+            return measurement(self._runner.sums(rows, splits, chosen), counts, shape, self._trial.answers)
+        found = []
+        try:
+            for drawn in view.draws():
+                self.network.view = drawn
+                found.append(measurement(self._runner.sums(rows, splits, chosen), counts, shape, self._trial.answers))
+        finally:
+            self.network.view = view
+        return averaged(found)
 
 
 def _strategies(text: str) -> tuple[Plan | None, Strategy | None]:

@@ -11,13 +11,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     ["result", "discovery", "dataset", "parts", "rows", "krylov", "eigenpairs", "density", "traces", "paired"],
-    ["losses", "reading", "weights", "transforms", "surgery", "models", "data", "engine", "curves"],
+    ["losses", "reading", "weights", "transforms", "surgery", "models", "data", "engine", "curves", "quantize"],
     ["objective"],
     [
-        "frame", "vectors", "directions", "checkpoint", "sweep", "operators", "examples", "decomposition", "quantize",
-        "exact", "measures",
+        "frame", "vectors", "directions", "checkpoint", "sweep", "operators", "examples", "decomposition",
+        "exact", "measures", "sensitivity",
     ],
-    ["probes", "train", "importing", "verification", "posterior", "ensembles"],
+    ["probes", "train", "importing", "verification", "posterior", "ensembles", "ptq"],
     ["plots", "study"],
     ["cli"],
 ]

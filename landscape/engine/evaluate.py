@@ -78,7 +78,7 @@ class Evaluator:
         return Scores(*(t[None] for t in scores(self.loss, outputs, targets)))
 
     def _stack(self, points: Tensor, splits: list[Resident]) -> list[Tensor]:
-        values = self.network.unpack(points)
+        values = self.network.weights(points)
 
         def one(values: dict[str, Tensor], inputs: Any, targets: Tensor) -> Scores:
             return scores(self.loss, _functional(self.model, inputs, values), targets)

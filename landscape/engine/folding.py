@@ -46,9 +46,10 @@ class Folded:
     @torch.no_grad()
     def place(self, theta: Tensor) -> None:
         """Write a vector (D,) into the folded copy."""
+        weights = self.network.weights(theta)
         for block in self.plain:
-            self.own[block.name].copy_(theta[block.slice].view(block.shape))
-        for name, value in self.values(self.network.unpack(theta)).items():
+            self.own[block.name].copy_(weights[block.name])
+        for name, value in self.values(weights).items():
             layer, _, which = name.rpartition(".")
             getattr(self.model.get_submodule(layer), which).copy_(value)
 

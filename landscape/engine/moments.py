@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -90,6 +90,27 @@ def measurement(totals: list[Tensor], counts: list[Tensor], shape: tuple[int, ..
     if _terms(totals[0]):
         found["terms"] = np.stack([_term_means(t).T.reshape(-1, *shape) for t in totals])
     return Measurement(**found)
+
+
+def averaged(found: list[Measurement]) -> Measurement:
+    """Average measurements of independent random draws on the same examples.
+
+    The error of a mean is sqrt(mean of the squared errors + variance among draws / number of draws): those over
+    examples are not independent between draws, and are not divided.
+    """
+    if len(found) == 1:
+        return found[0]
+    arrays = {}
+    for name in (field.name for field in fields(Measurement)):
+        values = [getattr(one, name) for one in found]
+        if values[0] is None:
+            continue
+        if name.endswith("_error"):
+            among = np.var([getattr(one, name.removesuffix("_error")) for one in found], axis=0, ddof=1)
+            arrays[name] = np.sqrt(np.mean(np.square(values), axis=0) + among / len(found))
+        else:
+            arrays[name] = np.mean(values, axis=0)
+    return Measurement(**arrays)
 
 
 def _terms(total: Tensor) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.func import vmap
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
@@ -55,6 +56,24 @@ class Block:
         return grouped.transpose(1, 2).reshape(self.shape)
 
 
+class View(Protocol):
+    """A function from named parameters to the weights that the network has there; safe under vmap."""
+
+    no_derivatives: str
+
+    def __call__(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Map values of all or some of the parameters."""
+        ...
+
+    def draws(self) -> Iterator[View]:
+        """Iterate over the views whose losses are averaged."""
+        ...
+
+    def record(self) -> dict[str, Any]:
+        """Say what it is, in plain JSON."""
+        ...
+
+
 class Network:
     """A private copy of a model, in evaluation mode, whose parameters are set from flat vectors.
 
@@ -66,6 +85,8 @@ class Network:
         Globs over parameter names; the rest is held fixed. Tied parameters count once.
     dtype, device
         Of floating-point parameters and buffers; integer buffers keep their format.
+    view : View, optional
+        What the weights are as a function of the parameters; the parameters themselves unless given.
 
     Raises
     ------
@@ -73,17 +94,23 @@ class Network:
         If no parameter matches, or one is not finite.
     """
 
-    def __init__(self, model: nn.Module, parameters: str | Iterable[str], dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self, model: nn.Module, parameters: str | Iterable[str], dtype: torch.dtype, device: torch.device,
+        view: View | None = None,
+    ) -> None:  # fmt: skip
         if not isinstance(model, nn.Module):
             raise ValueError(f"Expected a torch.nn.Module, got {type(model).__name__}.")
         self.model = deepcopy(model).eval().requires_grad_(False).to(device)
         _cast(self.model, dtype)
-        self.dtype, self.device = dtype, device
+        self.dtype, self.device, self.view = dtype, device, view
         self.blocks = _blocks(self.model, parameters)
         self.dim = sum(_size(block) for block in self.blocks)
         self.tensors = dict(self.model.named_parameters())
         _require_finite(self.model)
         self.theta = self.pack(self.model)
+        if view is not None:
+            moved = {block.name for block in self.blocks}
+            self._write(view({name: tensor for name, tensor in self.tensors.items() if name not in moved}))
 
     @property
     def norms(self) -> list[tuple[str, _BatchNorm]]:
@@ -115,11 +142,21 @@ class Network:
         """Split vectors (..., D) into named parameters (..., *shape); no copy."""
         return {b.name: theta[..., b.slice].reshape(*theta.shape[:-1], *b.shape) for b in self.blocks}
 
-    @torch.no_grad()
+    def weights(self, theta: Tensor) -> dict[str, Tensor]:
+        """Return the weights at vectors (D,) or (P, D): the named parameters, as the view shows them."""
+        values = self.unpack(theta)
+        if self.view is None:
+            return values
+        return self.view(values) if theta.ndim == 1 else vmap(self.view)(values)
+
     def place(self, theta: Tensor) -> None:
-        """Write a vector (D,) into the parameters of the private copy."""
-        for block in self.blocks:
-            self.tensors[block.name].copy_(theta[block.slice].view(block.shape))
+        """Write the weights at a vector (D,) into the parameters of the private copy."""
+        self._write(self.weights(theta))
+
+    @torch.no_grad()
+    def _write(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            self.tensors[name].copy_(value)
 
     def __call__(self, inputs: Any) -> Any:
         """Apply the network, with the parameters that were placed last."""

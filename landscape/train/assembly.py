@@ -52,7 +52,10 @@ def assembled(
     ValueError
         If the settings do not fit one another, the data or the model.
     """
-    network = copy.deepcopy(model).to(resident.device, resident.dtype).train()
+    network = copy.deepcopy(model).to(resident.device, resident.dtype)
+    if method.quantizer is not None:
+        method.quantizer(network)
+    network.train()
     streams = Streams(settings.seed, resident.device)
     augment = augmentation(settings.augment)
     if augment is not None and resident.inputs.ndim != 4:

@@ -8,13 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from landscape import checkpoint
 from landscape.checkpoint import Checkpoint
 from landscape.train.fit import Diverged, Interrupted, Run, fit
 from landscape.train.observers.trajectory import trajectory
-from landscape.train.record import Record, unmeasured
+from landscape.train.record import Record
 from landscape.train.resume import Resume
 
 
@@ -103,10 +101,9 @@ class Files:
             self.resume.save_held()
             raise
 
-    def close(self, found: Checkpoint, kept: Mapping[str, dict[str, Tensor]]) -> Checkpoint:
+    def close(self, found: Checkpoint, members: Mapping[str, Checkpoint]) -> Checkpoint:
         """Write the checkpoint and what was kept, remove the state that led there; return it with path and hash."""
-        for name, state in kept.items():
-            member = replace(found, state=state, training=unmeasured(found.training) | {"kept": name}, moments={})
+        for name, member in members.items():
             checkpoint.write(member, self.members / f"{name}.pt")
         found = replace(found, path=str(self.output), sha256=checkpoint.write(found, self.output))
         self.resume.remove()

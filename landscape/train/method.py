@@ -22,6 +22,7 @@ ONCE = {
     "optimizer": "optimizer",
     "logits": "change of the logits",
     "average": "average of the weights",
+    "quantizer": "quantizer of the weights",
 }
 
 
@@ -47,6 +48,9 @@ class Method:
         Changes the logits before the cross entropy, knowing how many training examples each class has.
     average : callable () -> observer, optional
         Makes the observer whose average of the weights the run ends at.
+    quantizer : callable (model) -> None, optional
+        Puts quantizers on the layers of the network that is trained, in place: see
+        `landscape.quantize.parametrization.put_on`. The checkpoint holds what they deploy.
     weights : sequence of callables (counts (C,)) -> (clock) -> (C,) or None
         Weights of the classes in the mean of the cross entropy; None weighs them alike. Several are multiplied.
     objectives : sequence of callables (objective) -> objective
@@ -69,6 +73,7 @@ class Method:
     optimizer: Callable[[Iterable[nn.Parameter], Settings], Optimizer] | None = None
     logits: Callable[[Tensor], Logits] | None = None
     average: Callable[[], Seen] | None = None
+    quantizer: Callable[[nn.Module], object] | None = None
     weights: Sequence[Callable[[Tensor], Weight]] = ()
     objectives: Sequence[Callable[[Objective], Objective]] = ()
     schedules: Mapping[str, Schedule] = field(default_factory=dict)

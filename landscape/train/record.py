@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from landscape.checkpoint import Checkpoint, Spec
+from landscape.quantize import parametrization
+from landscape.quantize.quantization import Quantization
 from landscape.train.fit import Run, on_cpu
 from landscape.train.method import Method
 from landscape.train.settings import Settings
@@ -48,10 +51,24 @@ class Record:
             "gradient_evaluations": run.clock.evaluations,
             "torch": str(torch.__version__),  # a plain str, which a weights-only reader accepts
         }
+        plain, quantization = self.deployed(run.model)
         return Checkpoint(
-            state=on_cpu(run.model), model=self.model, data=self.data, loss=self.loss, training=training | further,
+            state=on_cpu(plain), quantization=quantization, model=self.model, data=self.data, loss=self.loss,
+            training=training | further,
             moments=run.moments, batchnorm="stale" if run.stale else "fresh",
         )  # fmt: skip
+
+    def deployed(self, model: nn.Module) -> tuple[nn.Module, Quantization | None]:
+        """Return a network as it is used, without what quantized its weights in training, and its grids if it has."""
+        return parametrization.taken_off(model, {"method": self.method.name, "arguments": self.method.arguments})
+
+    def member(self, run: Run, found: Checkpoint, name: str) -> Checkpoint:
+        """Return the checkpoint of weights that a run kept, given that of the run."""
+        network = copy.deepcopy(run.model)
+        network.load_state_dict(run.kept[name])
+        plain, quantization = self.deployed(network)
+        training = unmeasured(found.training) | {"kept": name}
+        return replace(found, state=on_cpu(plain), quantization=quantization, training=training, moments={})
 
     def identity(self, model: nn.Module, fingerprint: str) -> dict[str, Any]:
         """Return what must be equal for one run to go on where another stopped (JSON)."""

@@ -169,9 +169,11 @@ def train(
     found = record.checkpoint(
         run, **final, **further, history=run.history, seconds=seconds, device=str(run.streams.device)
     )
+    members = {name: record.member(run, found, name) for name in run.kept}
     if files is not None:
-        found = files.close(found, run.kept)
-    return Trained(run.model, found, final, run.history, seconds, run.kept)
+        found = files.close(found, members)
+    kept = {name: member.state for name, member in members.items()}
+    return Trained(record.deployed(run.model)[0], found, final, run.history, seconds, kept)
 
 
 @contextmanager
@@ -218,6 +220,7 @@ def _begun(
     model: nn.Module, spec: Spec | None, method: Method, init: Checkpoint | None, seed: int
 ) -> tuple[nn.Module, Spec | None]:
     """Return a network at the weights a run begins with, changed as its method needs, and its specification."""
+    init = init and checkpoint.latent(init)
     if not method.surgery:
         return model if init is None else checkpoint.fitted(init, copy.deepcopy(model)), spec
     changed = copy.deepcopy(model)

@@ -1,0 +1,1 @@
+"""What stands for the derivative of rounding, one file an estimator."""

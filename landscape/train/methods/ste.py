@@ -1,0 +1,60 @@
+"""Quantization-aware training with the straight-through estimator."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import Tensor
+
+from landscape.quantize.estimators.clipped import clipped
+from landscape.quantize.estimators.identity import identity
+from landscape.quantize.parametrization import Quantized, put_on
+from landscape.quantize.scheme import Scheme
+from landscape.train.method import Method
+from landscape.train.observers.calibrate import calibrate
+
+SKIP = ""  # what of a network keeps full precision: nothing, unless asked for
+
+
+def ste(
+    *, bits: int = 4, clip: bool = True, family: str = "auto", calibration: str = "auto", skip: str = SKIP
+) -> Method:
+    """Train latent weights through rounding: forward at Q(w), backward as if rounding were not there.
+
+    Parameters
+    ----------
+    bits : int, default=4
+        Of the weights.
+    clip : bool, default=True
+        Whether weights beyond the ends of the grid have no gradient.
+    family, calibration : str
+        As in `landscape.quantize.scheme.Scheme`.
+    skip : str
+        Layers that keep full precision, with ``/`` between them: globs over names, first, last.
+
+    Raises
+    ------
+    ValueError
+        If the scheme does not fit, or there is nothing to quantize.
+
+    Notes
+    -----
+    One gradient evaluation a step. The grids are calibrated anew at the beginning of every epoch. The checkpoint holds
+    the quantized weights, their grids and the latent weights.
+
+    References
+    ----------
+    Bengio, Leonard & Courville (2013), Estimating or propagating gradients through stochastic neurons, arXiv:1308.3432;
+    Hubara et al. (2018), Quantized neural networks, arXiv:1609.07061 (clipping).
+    """
+    scheme, estimator = Scheme(bits, family, calibration), clipped if clip else identity
+
+    def make(weight: Tensor, axis: int) -> Quantized:
+        return Quantized(weight, scheme, axis, estimator)
+
+    return Method(quantizer=partial(put_on, make=make, skip=layers(skip)), observers=(lambda: calibrate,))
+
+
+def layers(skip: str) -> tuple[str, ...]:
+    """Read the layers that are left out: globs with ``/`` between them, since commas part the arguments of methods."""
+    return tuple(part.strip() for part in skip.split("/") if part.strip())
