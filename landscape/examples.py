@@ -26,16 +26,24 @@ Cotangents = Callable[[Tensor], Tensor]  # outputs (B, C) -> rows to pull back (
 
 
 class ByExample(NamedTuple):
-    """What every example of the first split costs at one point, in the order of the data: float64 arrays (N,)."""
+    """What every example of a split costs at one point, in the order of the data: float64 arrays (N,)."""
 
     loss: np.ndarray
     weight: np.ndarray
     correct: np.ndarray
 
 
-def by_example(objective: Objective, theta: Tensor) -> ByExample:
-    """Evaluate every example of the first split at one point: (D,) -> arrays (N,); `correct` is NaN without classes."""
-    return ByExample(*_derived(objective, _scores, theta).numpy())
+def by_example(objective: Objective, theta: Tensor, split: int = 0) -> ByExample:
+    """Evaluate every example of a split at one point: (D,) -> arrays (N,); `correct` is NaN without classes.
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : Tensor of shape (D,)
+    split : int, default=0
+        Its number among the splits of the objective.
+    """
+    return ByExample(*_derived(objective, _scores, theta, split).numpy())
 
 
 def curvature(objective: Objective, theta: Tensor, vectors: Tensor) -> Tensor:
@@ -83,14 +91,14 @@ def pulled(objective: Objective, theta: Tensor, cotangents: Cotangents) -> Tenso
     return _derived(objective, partial(_pulled, cotangents), theta)
 
 
-def _derived(objective: Objective, derivative: Callable, theta: Tensor) -> Tensor:
+def _derived(objective: Objective, derivative: Callable, theta: Tensor, split: int = 0) -> Tensor:
     """Do work at a point as the objective would: in its precision, by less at a time where memory runs out."""
     runner = objective._runner
     point = theta.to(runner.network.device, runner.network.dtype)
 
     def work(by: Plan) -> Tensor:
         runner.refit(point, by)
-        return derivative(runner.network, runner.loss, by, point, runner.splits[0])
+        return derivative(runner.network, runner.loss, by, point, runner.splits[split])
 
     with arithmetic(runner.precision, point.device):
         return runner.backed_off(work, runner.plan(1))

@@ -35,6 +35,14 @@ def test_losses_and_answers_of_examples(strategy):
     np.testing.assert_array_equal(found.weight, np.ones(len(y)))
 
 
+@pytest.mark.parametrize("policy", ["frozen", "refit"])
+def test_examples_of_another_split_are_measured_as_the_objective_measures_it(policy):
+    both = objective(network(norm=True), {"train": data(), "test": data(7, seed=2)}, batchnorm=policy)
+    for split in (0, 1):
+        found = examples.by_example(both, both.theta + 0.1, split)
+        assert found.loss.mean() == pytest.approx(both.measure(both.theta + 0.1).loss[split], rel=1e-12)
+
+
 @pytest.mark.parametrize("strategy", ["auto", "loop,examples=5"])
 def test_curvature_of_examples_is_that_of_objectives_of_one(strategy):
     model, (x, y) = network(norm=True), data()
