@@ -21,11 +21,33 @@ from landscape.quantize.scheme import Scheme
 Estimator = Callable[[Tensor, Grid], Tensor]
 
 
-class Quantized(nn.Module):
-    """A parametrization: from a latent weight, which is trained, to the weight that the layer has.
+class Quantizer(nn.Module):
+    """A parametrization: from what is trained in the place of a weight to the weight that the layer has.
 
-    In training mode the weight is what the estimator makes of it; in evaluation mode it is what is deployed. The grid
-    lies in buffers, so that a run that is resumed goes on with it, and moves only when `calibrate` is called.
+    In evaluation mode that is the weight that is deployed, which lies on a grid.
+    """
+
+    def grid_at(self, weight: Tensor) -> Grid:
+        """Return the grid on which the weight is deployed, without a gradient."""
+        raise NotImplementedError
+
+    def calibrate(self, weight: Tensor) -> None:
+        """Fit what stands still between two calls, where there is such, to the latent weight as it is now."""
+
+    def latent(self, weight: Tensor) -> Tensor:
+        """Return the weight before rounding, in the units of the grid: the trained one itself."""
+        return weight
+
+    def hard(self, weight: Tensor) -> Tensor:
+        """Return the deployed weight, which lies on the grid."""
+        return self.grid_at(weight).hard(self.latent(weight))
+
+
+class Quantized(Quantizer):
+    """A quantizer whose grid is calibrated now and then.
+
+    In training mode the weight is what the estimator makes of the latent one, which is trained. The grid lies in
+    buffers, so that a run that is resumed goes on with it, and moves only when `calibrate` is called.
 
     Parameters
     ----------
@@ -62,20 +84,16 @@ class Quantized(nn.Module):
         if found.levels is not None:
             self.levels.copy_(found.levels)
 
-    def latent(self, weight: Tensor) -> Tensor:
-        """Return the weight before rounding, in the units of the grid: the trained one itself."""
-        return weight
-
-    def hard(self, weight: Tensor) -> Tensor:
-        """Return the deployed weight, which lies on the grid."""
-        return self.grid.hard(self.latent(weight))
+    def grid_at(self, weight: Tensor) -> Grid:
+        """Return the grid as it is now, wherever the weight has gone since it was calibrated."""
+        return self.grid
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight that the layer has."""
         return self.estimator(weight, self.grid) if self.training else self.hard(weight)
 
 
-Make = Callable[[Tensor, int], Quantized]
+Make = Callable[[Tensor, int], Quantizer]
 
 
 def put_on(model: nn.Module, make: Make, skip: Iterable[str] = ()) -> nn.Module:
@@ -84,7 +102,7 @@ def put_on(model: nn.Module, make: Make, skip: Iterable[str] = ()) -> nn.Module:
     Parameters
     ----------
     model : nn.Module
-    make : callable (weight, axis of the output units) -> Quantized
+    make : callable (weight, axis of the output units) -> Quantizer
     skip : iterable of str
         Layers to leave out: see `landscape.quantize.layers.chosen`.
 
@@ -105,13 +123,13 @@ def put_on(model: nn.Module, make: Make, skip: Iterable[str] = ()) -> nn.Module:
     return model
 
 
-def quantizers(model: nn.Module) -> dict[str, tuple[Quantized, Tensor]]:
-    """Map the names of quantized weights to their parametrizations and trained latent weights."""
+def quantizers(model: nn.Module) -> dict[str, tuple[Quantizer, Tensor]]:
+    """Map the names of quantized weights to their parametrizations and what is trained in their place."""
     found = {}
     for name, module in model.named_modules():
         if parametrize.is_parametrized(module, "weight"):
             (first, *_), original = module.parametrizations["weight"], module.parametrizations["weight"].original
-            if isinstance(first, Quantized):
+            if isinstance(first, Quantizer):
                 found[f"{name}.weight" if name else "weight"] = (first, original)
     return found
 
@@ -129,7 +147,7 @@ def taken_off(model: nn.Module, record: dict[str, Any] | None = None) -> tuple[n
     grids, latent = {}, {}
     for name, (quantizer, weight) in quantizers(plain).items():
         layer = plain.get_submodule(name.rpartition(".")[0])
-        grids[name], latent[name] = quantizer.grid, quantizer.latent(weight).detach().clone()
+        grids[name], latent[name] = quantizer.grid_at(weight), quantizer.latent(weight).detach().clone()
         _plain(layer, quantizer.hard(weight))
     inputs = {name: one.grid for name, one in activations.attached(plain).items()}
     return plain, Quantization(grids, latent, inputs, record or {})

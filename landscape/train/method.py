@@ -60,7 +60,7 @@ class Method:
     observers : sequence of callables () -> observer
         Each makes an observer of one run, so that runs share no state.
     evaluations : int
-        Gradient evaluations of one step, each over a whole batch.
+        Gradient evaluations of one step, each over a whole batch; those of two methods are multiplied.
     surgery : tuple of str
         Changes of the network, by their names in `landscape.surgery`.
     arguments : dict of str to dict
@@ -107,7 +107,7 @@ def _both(part: str, one: Any, other: Any) -> Any:
     if part == "name":
         return "+".join(filter(None, (one, other)))
     if part == "evaluations":
-        return max(one, other)
+        return one * other  # a gradient rule evaluates the objective so often, and that a batch
     if part in ONCE:
         return other if one is None else one
     if isinstance(one, Mapping):

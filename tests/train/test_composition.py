@@ -163,10 +163,11 @@ def test_schedules_of_one_hyper_parameter_clash_and_others_are_taken():
 
 def test_what_a_run_may_have_several_of_is_taken_in_order():
     one = Method("one", observers=[1], objectives=[1], weights=[1], surgery=("cosine",), evaluations=2)
-    two = Method("two", observers=[2], objectives=[2], weights=[2], surgery=("cosine",), arguments={"two": {}})
+    two = Method("two", observers=[2], objectives=[2], weights=[2], surgery=("cosine",), arguments={"two": {}},
+                 evaluations=3)  # fmt: skip
     both = one + two
     assert (both.name, both.observers, both.objectives, both.weights) == ("one+two", (1, 2), (1, 2), (1, 2))
-    assert (both.surgery, both.evaluations, both.arguments) == (("cosine",), 2, {"two": {}})
+    assert (both.surgery, both.evaluations, both.arguments) == (("cosine",), 6, {"two": {}})
 
 
 def test_the_record_is_json():
