@@ -1,0 +1,111 @@
+"""What the claims about quantization are about: numbers of a finished run of a study, each with its error."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+import landscape
+from landscape import checkpoint, sensitivity
+from landscape.examples import by_example
+from landscape.objective import Objective
+from landscape.quantize.calibration import calibrate
+from landscape.quantize.layers import chosen
+from landscape.quantize.scheme import Scheme
+from landscape.study.run import Finished, Value
+
+WIDTHS = (8, 4, 3, 2)
+STEP = 0.5  # along the gradient at the quantized weights
+SHARE = 0.05  # of the length of the weights, of a step that is relative to it
+RANKED = 3  # bits at which layers are ranked
+
+
+def widths(found: Finished) -> dict[str, Value]:
+    """Measure how much the training loss rises at every width, and the loss and the accuracy on the test split."""
+    train, test = latent(found, "train"), latent(found, "test")
+    numbers: dict[str, Value] = {}
+    for bits in WIDTHS:
+        theta = rounded(train, Scheme(bits))
+        numbers[f"rise_{bits}"] = rise(train, theta)
+        measured = test.measure(theta)
+        numbers[f"test_loss_{bits}"] = float(measured.loss[0]), float(measured.loss_error[0])
+        if measured.accuracy is not None and measured.accuracy_error is not None:
+            numbers[f"test_accuracy_{bits}"] = float(measured.accuracy[0]), float(measured.accuracy_error[0])
+    worst = max(WIDTHS, key=lambda bits: numbers[f"test_loss_{bits}"][0])
+    return numbers | {"worst_test_loss": numbers[f"test_loss_{worst}"]}
+
+
+def calibrations(found: Finished) -> dict[str, Value]:
+    """Measure how much the training loss rises at 2 bits, by family and calibration."""
+    objective = latent(found, "train")
+    return {
+        f"rise_2_{family}_{how}": rise(objective, rounded(objective, Scheme(2, family, how)))
+        for family in ("narrow", "midrise")
+        for how in ("minmax", "mse")
+    }
+
+
+def sharpness(found: Finished) -> dict[str, Value]:
+    """Measure the sharpness of the training loss at the deployed weights: lambda_max, and the rise along the gradient.
+
+    The step along the gradient has a length of its own, and one that is a share of that of the weights.
+    """
+    objective = found.objective("train")
+    eigen = landscape.eigen(objective, largest=1, smallest=0, seed=found.seed)
+    gradient = objective.gradient(objective.theta)
+    along = gradient / gradient.norm()
+    numbers = {"quantized_lambda_max": (float(eigen.value[0]), float(eigen.residual[0]))}
+    for name, length in (("sam_rise", STEP), ("relative_sam_rise", SHARE * float(objective.theta.norm()))):
+        numbers[name] = rise(objective, objective.theta + length * along)
+    return numbers
+
+
+def ranks(found: Finished) -> dict[str, Value]:
+    """Rank the layers by what rounding each alone does to the training loss, and by what is predicted of it.
+
+    Exact for the network and the data at hand, but for Hutchinson's estimate of the traces.
+    """
+    objective = found.objective("train")
+    names = list(chosen(found.model))
+    theta = rounded(objective, Scheme(RANKED))
+    whole, values = objective.unpack(theta), objective.unpack(objective.theta)
+    deltas = {name: whole[name] - values[name] for name in names}
+    rises = []
+    for name in names:
+        alone = objective.pack({**values, name: whole[name]})
+        rises.append(float(objective.value(alone) - objective.value(objective.theta)))
+    predicted = sensitivity.predictions(objective, objective.theta, deltas, seed=found.seed)
+    known = {
+        "omega": [float(x) for x in predicted.omega],
+        "curvature": [float(x) for x in predicted.curvature],
+        "distance": [float(delta.square().sum()) for delta in deltas.values()],
+        "size": [float(delta.numel()) for delta in deltas.values()],
+    }
+    return {f"rank_{name}": (float(spearmanr(each, rises)[0]), 0.0) for name, each in known.items()} | {
+        "rank_none": (0.0, 0.0)
+    }
+
+
+def latent(found: Finished, split: str) -> Objective:
+    """Return the loss at the weights before rounding."""
+    full = checkpoint.latent(found.checkpoint)
+    model = checkpoint.fitted(full, found.model)
+    return Objective(model, {split: found.data.split(split)}, found.loss, **found.knobs)
+
+
+def rounded(objective: Objective, scheme: Scheme) -> Tensor:
+    """Return the weights of an objective, rounded by a scheme: (D,)."""
+    values = dict(objective.unpack(objective.theta))
+    for name, axis in chosen(objective.network.model).items():
+        values[name] = calibrate(values[name], scheme, axis=axis).hard(values[name])
+    return objective.pack(values)
+
+
+def rise(objective: Objective, theta: Tensor) -> Value:
+    """Return how much higher the loss is at other weights, with the error of the mean difference over examples."""
+    here, there = (by_example(objective, point) for point in (objective.theta, theta))
+    change = torch.from_numpy(there.loss - here.loss)
+    return change.mean().item(), change.std().item() / math.sqrt(len(change))
