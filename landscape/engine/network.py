@@ -147,7 +147,9 @@ class Network:
         values = self.unpack(theta)
         if self.view is None:
             return values
-        return self.view(values) if theta.ndim == 1 else vmap(self.view)(values)
+        if theta.ndim == 1:
+            return self.view(values)
+        return vmap(self.view.__call__)(values)  # vmap names what it maps: an object without a name it writes out
 
     def place(self, theta: Tensor) -> None:
         """Write the weights at a vector (D,) into the parameters of the private copy."""
