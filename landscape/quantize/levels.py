@@ -8,29 +8,51 @@ import torch
 from torch import Tensor
 
 ROUNDS = 20  # of coding and fitting in turn
+SIGNS = (-1.0, 1.0)
 RIDGE = 1e-4  # keeps the equations solvable where a basis number has no use (Zhang et al. 2018)
 
 
-def learned(rows: Tensor, bits: int, *, rounds: int = ROUNDS) -> Tensor:
+def learned(rows: Tensor, bits: int, *, scale: Tensor | None = None, rounds: int = ROUNDS) -> Tensor:
     """Fit the levels ``sum_i e_i v_i, e in {-1, 1}^bits`` to every row: (units, n) -> (units, 2^bits), ascending.
 
-    Codes and basis v take turns: the nearest level for every number, then least squares for v.
+    Codes and basis v take turns: the nearest level for every number, then least squares for v. No turn makes the error
+    larger.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (units, n)
+    bits : int
+    scale : Tensor of shape (units, 1), optional
+        Distances of the evenly spaced levels to begin with, ``v_i = scale 2^(i - 1)``: the error is then never above
+        that of these.
+    rounds : int
 
     References
     ----------
     Zhang, Yang, Ye & Hua (2018), LQ-Nets: learned quantization for highly accurate and compact deep neural networks,
     arXiv:1807.10029 (quantization error minimization).
     """
+    return spanned(fitted(rows, bits, scale=scale, rounds=rounds))
+
+
+def fitted(
+    rows: Tensor, bits: int, *, digits: tuple[float, float] = SIGNS, scale: Tensor | None = None, rounds: int = ROUNDS
+) -> Tensor:
+    """Fit the basis v of the levels ``sum_i e_i v_i`` to every row: (units, n) -> (units, bits).
+
+    Each e_i is one of two digits: -1 and 1, or 0 and 1 for rows that are never negative.
+    """
     powers = 2.0 ** torch.arange(bits, dtype=rows.dtype, device=rows.device)
-    basis = rows.abs().mean(1, keepdim=True) / 2 ** (bits - 1) * powers
+    start = rows.abs().mean(1, keepdim=True) / 2 ** (bits - 1) if scale is None else scale / 2
+    basis = start * powers
     for _ in range(rounds):
-        basis = refitted(rows, basis)
-    return spanned(basis)
+        basis = refitted(rows, basis, digits=digits)
+    return basis
 
 
-def refitted(rows: Tensor, basis: Tensor) -> Tensor:
+def refitted(rows: Tensor, basis: Tensor, *, digits: tuple[float, float] = SIGNS) -> Tensor:
     """Code rows (units, n) by the nearest levels of a basis (units, bits), and fit the basis to the codes."""
-    signs = _signs(basis)
+    signs = _codes(basis, digits)
     found = basis @ signs.T
     order = found.argsort(dim=1)
     ascending = found.gather(1, order)
@@ -43,11 +65,10 @@ def refitted(rows: Tensor, basis: Tensor) -> Tensor:
     return torch.linalg.solve(normal, target).squeeze(-1)
 
 
-def spanned(basis: Tensor) -> Tensor:
+def spanned(basis: Tensor, *, digits: tuple[float, float] = SIGNS) -> Tensor:
     """Return the levels of a basis: (units, bits) -> (units, 2^bits), ascending."""
-    return (basis @ _signs(basis).T).sort(dim=1).values
+    return (basis @ _codes(basis, digits).T).sort(dim=1).values
 
 
-def _signs(basis: Tensor) -> Tensor:
-    signs = list(itertools.product((-1.0, 1.0), repeat=basis.shape[1]))
-    return torch.tensor(signs, dtype=basis.dtype, device=basis.device)
+def _codes(basis: Tensor, digits: tuple[float, float]) -> Tensor:
+    return torch.tensor(list(itertools.product(digits, repeat=basis.shape[1])), dtype=basis.dtype, device=basis.device)

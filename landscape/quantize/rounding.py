@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -10,16 +12,18 @@ from landscape.quantize.grid import Grid
 
 def neighbours(tensor: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """Return the two neighbouring values of a grid that enclose each number; beyond an end, the two at that end."""
+    wide = grid.widened(tensor)
     if grid.kind == "binary":
-        below = torch.zeros_like(tensor)
+        below = torch.zeros_like(wide)
     elif grid.levels is not None:
-        levels = grid.levels.to(tensor.dtype)
-        below = torch.stack([(tensor >= level).to(tensor.dtype) for level in levels.unbind(-1)]).sum(0) - 1
+        below = torch.full_like(wide, -1)
+        for level in grid.widened(grid.levels).unbind(-1):
+            below = below + (wide >= level)
     else:
-        within = tensor * (1 / grid.scale).to(tensor.dtype)
-        below = (within - 0.5).floor() if grid.kind == "midrise" else within.floor() + grid.zero.to(tensor.dtype)
+        within = wide * (1 / grid.widened(grid.scale))
+        below = (within - 0.5).floor() if grid.kind == "midrise" else within.floor() + grid.widened(grid.zero)
     below = below.clamp(grid.low, grid.high - 1)
-    return grid.dequantize(below), grid.dequantize(below + 1)
+    return grid.dequantize(below).to(tensor.dtype), grid.dequantize(below + 1).to(tensor.dtype)
 
 
 def randomized(tensor: Tensor, grid: Grid, uniform: Tensor) -> Tensor:
@@ -33,7 +37,8 @@ def randomized(tensor: Tensor, grid: Grid, uniform: Tensor) -> Tensor:
         Random numbers, uniform from 0 to below 1: they decide.
     """
     low, high = neighbours(tensor, grid)
-    return torch.where(tensor - low > uniform * (high - low), high, low)
+    share = grid.widened(tensor - low) / grid.widened(high - low)  # exactly 0 or 1 where the number lies on the grid
+    return torch.where(grid.widened(uniform) < share, high, low)
 
 
 def softened(tensor: Tensor, grid: Grid, temperature: float) -> Tensor:
@@ -49,4 +54,4 @@ def softened(tensor: Tensor, grid: Grid, temperature: float) -> Tensor:
     low, high = neighbours(tensor, grid)
     middle, width = (low + high) / 2, high - low
     place = ((tensor.clamp(low, high) - middle) / width).nan_to_num()
-    return middle + width / 2 * torch.tanh(place / temperature) / torch.tanh(torch.tensor(0.5 / temperature))
+    return middle + width / 2 * torch.tanh(place / temperature) / math.tanh(0.5 / temperature)
