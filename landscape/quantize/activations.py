@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from landscape.quantize.grid import Grid
 
 MODES = ("hard", "ste", "dither", "fp")
 CHILD = "activation_quantizer"
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 SEED = 0  # of the noise that dithers
 
 
@@ -67,18 +69,28 @@ def attach(model: nn.Module, grids: Mapping[str, Grid], mode: str = "hard") -> n
     Raises
     ------
     ValueError
-        If a layer is unknown, or the mode is.
+        If a layer is unknown, or calls whatever it holds in turn; if a grid has several scales; if the mode is unknown.
     """
     require_mode(mode)
     modules = dict(model.named_modules())
     for name, grid in grids.items():
         if name not in modules:
             raise ValueError(f"Expected a layer {name!r} whose activations are quantized, got a network without it.")
-        layer = modules[name]
-        if not hasattr(layer, CHILD):
-            layer.register_forward_pre_hook(_quantized)
-        setattr(layer, CHILD, Activation(grid, mode))
+        if isinstance(modules[name], CONTAINERS):
+            raise ValueError(
+                f"Expected a layer whose activations are quantized, got {name!r}, which holds others: name the first."
+            )
+        if grid.scale.numel() != 1:
+            raise ValueError(f"Expected one scale for the activations of {name!r}, got {grid.scale.numel()}: give one.")
+        put_before(modules[name], Activation(grid, mode))
     return model
+
+
+def put_before(layer: nn.Module, quantizer: Activation) -> None:
+    """Round what goes into a layer by a quantizer, in place; replaces the one that was there."""
+    if not hasattr(layer, CHILD):
+        layer.register_forward_pre_hook(_quantized, with_kwargs=True)
+    setattr(layer, CHILD, quantizer)
 
 
 def attached(model: nn.Module) -> dict[str, Activation]:
@@ -106,6 +118,9 @@ def require_mode(mode: str) -> None:
         raise ValueError(f"Expected quantized activations among {', '.join(MODES)}, got {mode!r}: choose one.")
 
 
-def _quantized(layer: nn.Module, given: tuple) -> tuple:
-    first, *others = given
-    return (getattr(layer, CHILD)(first), *others)
+def _quantized(layer: nn.Module, given: tuple, named: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    quantizer = getattr(layer, CHILD)
+    if given:
+        return (quantizer(given[0]), *given[1:]), named
+    first, *_ = named
+    return given, named | {first: quantizer(named[first])}

@@ -150,6 +150,7 @@ def taken_off(model: nn.Module, record: dict[str, Any] | None = None) -> tuple[n
         grids[name], latent[name] = quantizer.grid_at(weight), quantizer.latent(weight).detach().clone()
         _plain(layer, quantizer.hard(weight))
     inputs = {name: one.grid for name, one in activations.attached(plain).items()}
+    activations.attach(plain, inputs)  # frozen, in the place of what trains them
     return plain, Quantization(grids, latent, inputs, record or {})
 
 

@@ -297,7 +297,7 @@ def other(name):
         if f"{knob}=" in need(name).knobs:
             continue
         default = parameter.default
-        for value in (2, 3, 0.5 * default if isinstance(default, float) else 1, 0.25, "true", "false"):
+        for value in (2, 3, 0.5 * default if isinstance(default, float) else 1, 0.25, "true", "false", "none"):
             try:
                 composition.method(text(name, f"{knob}={value}"))
             except ValueError:

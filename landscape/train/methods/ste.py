@@ -8,16 +8,25 @@ from torch import Tensor
 
 from landscape.quantize.estimators.clipped import clipped
 from landscape.quantize.estimators.identity import identity
-from landscape.quantize.parametrization import Quantized, put_on
+from landscape.quantize.inputs import put_around, require_bits
+from landscape.quantize.parametrization import Quantized
+from landscape.quantize.ranges import Ranged
 from landscape.quantize.scheme import Scheme
 from landscape.train.method import Method
 from landscape.train.observers.calibrate import calibrate
+from landscape.train.observers.fit_inputs import fit_inputs
 
 SKIP = ""  # what of a network keeps full precision: nothing, unless asked for
 
 
 def ste(
-    *, bits: int = 4, clip: bool = True, family: str = "auto", calibration: str = "auto", skip: str = SKIP
+    *,
+    bits: int = 4,
+    acts: int | None = None,
+    clip: bool = True,
+    family: str = "auto",
+    calibration: str = "auto",
+    skip: str = SKIP,
 ) -> Method:
     """Train latent weights through rounding: forward at Q(w), backward as if rounding were not there.
 
@@ -25,22 +34,25 @@ def ste(
     ----------
     bits : int, default=4
         Of the weights.
+    acts : int, optional
+        Bits of what goes into the layers; full precision unless given.
     clip : bool, default=True
-        Whether weights beyond the ends of the grid have no gradient.
+        Whether weights beyond the ends of the grid have no gradient. Activations beyond the ends of theirs have none.
     family, calibration : str
-        As in `landscape.quantize.scheme.Scheme`.
+        Of the weights, as in `landscape.quantize.scheme.Scheme`.
     skip : str
         Layers that keep full precision, with ``/`` between them: globs over names, first, last.
 
     Raises
     ------
     ValueError
-        If the scheme does not fit, or there is nothing to quantize.
+        If the scheme does not fit, a width is out of range, or there is nothing to quantize.
 
     Notes
     -----
-    One gradient evaluation a step. The grids are calibrated anew at the beginning of every epoch. The checkpoint holds
-    the quantized weights, their grids and the latent weights.
+    One gradient evaluation a step. The grids are calibrated anew at the beginning of every epoch, those of activations
+    to 256 training examples. The checkpoint holds the quantized weights, their grids and the latent weights. An
+    average of the weights is one of latent weights, deployed on the last grids.
 
     References
     ----------
@@ -48,11 +60,16 @@ def ste(
     Hubara et al. (2018), Quantized neural networks, arXiv:1609.07061 (clipping).
     """
     scheme, estimator = Scheme(bits, family, calibration), clipped if clip else identity
+    require_bits(acts, "ste")
 
     def make(weight: Tensor, axis: int) -> Quantized:
         return Quantized(weight, scheme, axis, estimator)
 
-    return Method(quantizer=partial(put_on, make=make, skip=layers(skip)), observers=(lambda: calibrate,))
+    inside = None if acts is None else partial(Ranged, acts)
+    return Method(
+        quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip)),
+        observers=(lambda: calibrate, lambda: fit_inputs),
+    )
 
 
 def layers(skip: str) -> tuple[str, ...]:

@@ -27,7 +27,9 @@ def test_its_derivative_is_that_of_the_paper(t, k):
 
 def test_t_and_k_may_be_tensors():
     weight, t, k = torch.randn(5, dtype=torch.float64), torch.tensor(0.7), torch.tensor(1.5)
-    grads = [torch.func.grad(lambda w, a=a, b=b: ede(w, grid(), t=a, k=b).sum())(weight) for a, b in [(t, k), (0.7, 1.5)]]
+    grads = [
+        torch.func.grad(lambda w, a=a, b=b: ede(w, grid(), t=a, k=b).sum())(weight) for a, b in [(t, k), (0.7, 1.5)]
+    ]
     assert (grads[0] - grads[1]).abs().max() < 1e-7
 
 

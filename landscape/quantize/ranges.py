@@ -1,0 +1,44 @@
+"""Activations on uniform grids that follow the range of what goes into a layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from landscape.quantize.calibration import calibrate
+from landscape.quantize.estimators.clipped import clipped
+from landscape.quantize.grid import Grid
+from landscape.quantize.inputs import Input
+from landscape.quantize.scheme import Scheme
+
+SAMPLE = 2**16  # numbers that a range is fitted to
+
+
+class Ranged(Input):
+    """Round to ``2^bits`` values from 0 or from a zero point on, fitted anew every epoch; backward, clipped.
+
+    At one bit inputs of both signs get their sign times the mean of |x|, as in `landscape.quantize.observed`.
+
+    Parameters
+    ----------
+    bits : int
+    """
+
+    again = True
+
+    def fit(self, inputs: Tensor) -> None:
+        """Fit the grid with the smallest mean squared error (from 8 bits on, the whole range) to at most 65536 numbers.
+
+        They lie evenly spread over the tensor.
+        """
+        flat = inputs.flatten()
+        few = flat[:: -(-len(flat) // SAMPLE)]
+        if self.bits == 1 and bool(few.amin() < 0):
+            scale = few.abs().mean().reshape(1)
+            self.adopt(Grid("binary", 1, 0, 1, scale, torch.zeros_like(scale)))
+        else:
+            self.adopt(calibrate(few, Scheme(self.bits, "full", symmetric=False, channels=False)))
+
+    def rounded(self, inputs: Tensor) -> Tensor:
+        """Return the nearest values, with the derivative 1 inside the range and 0 outside."""
+        return clipped(inputs, self.grid)
