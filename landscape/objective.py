@@ -23,7 +23,7 @@ from landscape.engine.resident import Resident
 from landscape.engine.runner import Runner
 from landscape.engine.strategy import KINDS, Strategy
 from landscape.engine.trial import trial
-from landscape.quantize import activations
+from landscape.quantize import activations, parametrization
 from landscape.reading import Examples, read
 
 BATCH = 128  # examples of a batch, where batch norm makes the loss depend on it and the data do not say
@@ -316,11 +316,17 @@ class Objective:
         Raises
         ------
         ValueError
-            If the weights are seen through a view that has no derivatives, or activations are rounded.
+            If the weights are seen through a view that has no derivatives, the network itself rounds what is trained,
+            or activations are rounded.
         """
         view = self.network.view
         if view is not None:
             raise ValueError(f"Expected a loss with derivatives, got one through a quantizer: {view.no_derivatives}.")
+        if rounding := parametrization.quantizers(self.network.model):
+            raise ValueError(
+                f"Expected a loss with derivatives, got one through the quantizer of {min(rounding)!r}: look at "
+                "the plain network of `landscape.quantize.parametrization.taken_off`."
+            )
         if any(one.mode == "hard" for one in activations.attached(self.network.model).values()):
             raise ValueError(
                 "Expected a loss with derivatives, got one of rounded activations, which is constant in all weights "
@@ -379,6 +385,7 @@ class Objective:
 
     def record(self) -> dict:
         """Say what this objective is, in plain JSON: for the origin of results."""
+        modes = sorted({one.mode for one in activations.attached(self.network.model).values()})
         return {
             "parameters": self.dim,
             "loss": self.loss_name,
@@ -388,6 +395,7 @@ class Objective:
             "device": str(self.device),
             "splits": {n: {"examples": e.size, "fingerprint": e.fingerprint()} for n, e in self.examples.items()},
             **({"view": self.network.view.record()} if self.network.view is not None else {}),
+            **({"activations": modes[0]} if len(modes) == 1 else {"activations": modes} if modes else {}),
         }
 
     def _rows(self, theta: Tensor) -> tuple[Tensor, tuple[int, ...]]:

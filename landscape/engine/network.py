@@ -60,6 +60,7 @@ class View(Protocol):
     """A function from named parameters to the weights that the network has there; safe under vmap."""
 
     no_derivatives: str
+    grids: Mapping[str, Any]  # by the names of the parameters that it changes
 
     def __call__(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Map values of all or some of the parameters."""
@@ -91,7 +92,7 @@ class Network:
     Raises
     ------
     ValueError
-        If no parameter matches, or one is not finite.
+        If no parameter matches, or one is not finite; if the view is about parameters that there are not.
     """
 
     def __init__(
@@ -109,6 +110,11 @@ class Network:
         _require_finite(self.model)
         self.theta = self.pack(self.model)
         if view is not None:
+            if unknown := view.grids.keys() - self.tensors.keys():
+                raise ValueError(
+                    f"Expected grids of parameters of {type(model).__name__}, got one of {min(unknown)!r}: it has none "
+                    "of that name, or shares it with another."
+                )
             moved = {block.name for block in self.blocks}
             self._write(view({name: tensor for name, tensor in self.tensors.items() if name not in moved}))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,26 +60,28 @@ class Quantization:
         for name, one in self.grids.items():
             if name not in state:
                 raise ValueError(f"{path}: expected the quantized weight {name!r}, got a state dict without it.")
-            one.require_positive(name)
-            tensor = state[name]
-            fits = len(one.scale.shape) == tensor.ndim and all(
-                a in (1, b) for a, b in zip(one.scale.shape, tensor.shape, strict=True)
-            )
-            if not fits:
+            try:
+                one.require_positive(name)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
+            _require_on(one, name, state[name], path)
+        for name, tensor in self.latent.items():
+            if name not in self.grids or tensor.shape != state[name].shape or not tensor.is_floating_point():
                 raise ValueError(
-                    f"{path}: expected scales that fit {name!r} of shape {tuple(tensor.shape)}, got "
-                    f"{tuple(one.scale.shape)}: the file is damaged."
+                    f"{path}: expected latent weights of quantized ones, of the same shape, got {tensor.dtype} of "
+                    f"shape {tuple(tensor.shape)} for {name!r}: the file is damaged."
                 )
-            away = int((one.hard(tensor) != tensor).sum())
-            if away:
-                raise ValueError(
-                    f"{path}: expected the weights of {name!r} on their grid, got {away} of {tensor.numel()} beside "
-                    "it: the weights or the grid have been changed since; quantize the original again."
-                )
-            if name in self.latent and self.latent[name].shape != tensor.shape:
-                raise ValueError(f"{path}: expected latent weights of the shape of {name!r}, got others: damaged.")
+            if not bool(torch.isfinite(tensor).all()):
+                raise ValueError(f"{path}: expected finite latent weights of {name!r}, got others: damaged.")
         for name, one in self.activations.items():
-            one.require_positive(f"activations of {name}")
+            try:
+                one.require_positive(f"activations of {name}")
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
+            if one.scale.numel() != 1:
+                raise ValueError(
+                    f"{path}: expected one scale for the activations of {name!r}, got {one.scale.numel()}: give one."
+                )
 
     def plain(self) -> dict[str, Any]:
         """Return all of it as plain values and tensors on the CPU, for a file."""
@@ -101,8 +104,15 @@ def quantization(found: Any, path: Any) -> Quantization:
     """
     parts = ("grids", "latent", "activations", "record")
     whole = isinstance(found, Mapping) and all(isinstance(found.get(part), dict) for part in parts)
+    whole = whole and all(isinstance(name, str) for part in parts for name in found[part])
     if not whole or not all(isinstance(t, Tensor) for t in found["latent"].values()):
         raise ValueError(f"{path}: expected `quantization` with grids, latent, activations and record, got else.")
+    if not found["grids"] and not found["activations"]:
+        raise ValueError(f"{path}: expected `quantization` with a grid at least, got none: the file is damaged.")
+    try:
+        json.dumps(found["record"], allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError(f"{path}: expected a `record` of quantization in plain JSON, got something else.") from None
     try:
         kinds = {kind: {n: grid(g) for n, g in found[kind].items()} for kind in ("grids", "activations")}
     except ValueError as error:
@@ -114,6 +124,24 @@ def quantization(found: Any, path: Any) -> Quantization:
             "have been changed since; quantize the original again."
         )
     return made
+
+
+def _require_on(grid: Grid, name: str, tensor: Tensor, path: Any) -> None:
+    """Refuse a tensor that a grid does not fit, or with numbers beside it."""
+    fits = len(grid.scale.shape) == tensor.ndim and all(
+        a in (1, b) for a, b in zip(grid.scale.shape, tensor.shape, strict=True)
+    )
+    if not fits or not tensor.is_floating_point():
+        raise ValueError(
+            f"{path}: expected scales that fit {name!r} of shape {tuple(tensor.shape)}, got "
+            f"{tuple(grid.scale.shape)} for {tensor.dtype}: the file is damaged."
+        )
+    away = int((grid.hard(tensor) != tensor).sum())
+    if away:
+        raise ValueError(
+            f"{path}: expected the weights of {name!r} on their grid, got {away} of {tensor.numel()} beside "
+            "it: the weights or the grid have been changed since; quantize the original again."
+        )
 
 
 @torch.no_grad()

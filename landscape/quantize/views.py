@@ -11,6 +11,7 @@ from torch import Tensor
 
 from landscape.quantize.calibration import calibrate
 from landscape.quantize.grid import Grid
+from landscape.quantize.quantization import Quantization
 from landscape.quantize.rounding import randomized, softened
 from landscape.quantize.scheme import Scheme
 
@@ -51,7 +52,7 @@ class View:
 
     def record(self) -> dict[str, Any]:
         """Say what decides the numbers, in plain JSON."""
-        return {"surface": type(self).__name__.lower()}
+        return {"surface": type(self).__name__.lower(), "grids": Quantization(dict(self.grids)).sha256()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,13 @@ class Requant(View):
 class Smooth(View):
     """The mean loss of networks rounded at random, up or down, so that the mean weight is w: E L(RR(w + ...)).
 
-    Every point is rounded by the same random numbers. Beyond the ends of a grid rounding clips.
+    Every point is rounded by the same random numbers. Beyond the ends of a grid rounding clips. Weights that an
+    objective holds fixed are rounded to the nearest.
+
+    Raises
+    ------
+    ValueError
+        If there are not two samples at least, whose spread tells the error of their mean.
 
     References
     ----------
@@ -102,6 +109,13 @@ class Smooth(View):
     samples: int = 16
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise ValueError(
+                f"Expected at least 2 samples of randomized rounding, got {self.samples}: their spread tells the error "
+                "of the mean, 16 are usual."
+            )
+
     def weight(self, name: str, value: Tensor) -> Tensor:
         """Round to the nearest: what is drawn is in `draws`."""
         return self.grids[name].to(value).hard(value)
@@ -114,7 +128,7 @@ class Smooth(View):
 
     def record(self) -> dict[str, Any]:
         """Say how many samples are drawn, and from which seed."""
-        return {"surface": "smooth", "samples": self.samples, "seed": self.seed}
+        return super().record() | {"samples": self.samples, "seed": self.seed}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,16 +139,28 @@ class _Drawn(View):
     uniform: Mapping[str, Tensor]
 
     def weight(self, name: str, value: Tensor) -> Tensor:
-        return randomized(value, self.grids[name].to(value), self.uniform[name].to(value))
+        return randomized(value, self.grids[name].to(value), self.uniform[name].to(value.device))
 
 
 @dataclass(frozen=True, eq=False)
 class Soft(View):
-    """The network whose rounding is a sum of hyperbolic tangents: see `landscape.quantize.rounding.softened`."""
+    """The network whose rounding is a sum of hyperbolic tangents: see `landscape.quantize.rounding.softened`.
+
+    Raises
+    ------
+    ValueError
+        If the temperature is not positive and finite.
+    """
 
     no_derivatives = SURROGATE
     grids: Mapping[str, Grid]
     temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(
+                f"Expected a positive, finite temperature of soft rounding, got {self.temperature}: 0.1 is usual."
+            )
 
     def weight(self, name: str, value: Tensor) -> Tensor:
         """Round softly."""
@@ -142,4 +168,4 @@ class Soft(View):
 
     def record(self) -> dict[str, Any]:
         """Say the temperature."""
-        return {"surface": "soft", "temperature": self.temperature}
+        return super().record() | {"temperature": self.temperature}
