@@ -42,6 +42,10 @@ class Axes:
         from landscape import directions
 
         path = self.trajectory_paths()
+        if loaded.rounding.plane:
+            loaded.rounding.refuse_axes(others, self.directions, path)
+            self._heed("bitplane", knobs)
+            return loaded.rounding.frame(loaded.objective, loaded.model, loaded.original.quantization)
         kind = self.directions or ("between" if others else "principal" if path else "random")
         self._fit(kind, others, path)
         self._heed(kind, knobs)
@@ -64,7 +68,7 @@ class Axes:
             found = directions.load(kind, objective, count)
         elif path:
             chosen = {name: knobs[name] for name in ("normalization", "include", "seed") if name in knobs}
-            found = directions.random(objective, count, **chosen)
+            found = directions.random(objective, count, norms=loaded.norms, **chosen)
         else:
             return None
         return found.project(names, thetas) if path else found

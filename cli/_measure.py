@@ -11,6 +11,7 @@ from landscape.cli import EXPECTED
 from landscape.cli._axes import Axes
 from landscape.cli._output import Output, Store
 from landscape.cli._price import price
+from landscape.cli._quantized import Rounding
 from landscape.cli._source import Loaded, Source
 from landscape.discovery import member
 from landscape.probes import _contract
@@ -51,6 +52,7 @@ class Job:
     axes: Axes | None
     output: Output
     knobs: dict[str, Any]
+    rounding: Rounding = Rounding()  # noqa: RUF009 (frozen)
 
     def run(self) -> Measured | None:
         """Measure, write and draw; a result that is already there is drawn again. None for a dry run.
@@ -65,7 +67,7 @@ class Job:
         self._check()
         path = self.output.path(self.checkpoints[0], self.probe)
         self.output.figures(path)  # a file in the way is no reason to measure first
-        loaded = self.source.load(self.checkpoints[0])
+        loaded = self.source.load(self.checkpoints[0], self.rounding)
         identity = self.identity(loaded)
         found = self.output.finished(path, identity)
         if self.output.dry_run:
@@ -86,7 +88,7 @@ class Job:
 
     def again(self) -> Result:
         """Measure once more, as `landscape reproduce` does."""
-        loaded = self.source.load(self.checkpoints[0])
+        loaded = self.source.load(self.checkpoints[0], self.rounding)
         return self.measure(loaded, self.identity(loaded))
 
     def measure(self, loaded: Loaded, identity: dict, store: Store | None = None) -> Result:
@@ -97,6 +99,8 @@ class Job:
         if self.axes is not None:
             count = _contract.axes(self.probe)
             given["directions"] = self.axes.frame(loaded, self.checkpoints[1:], count, self.knobs)
+            if given["directions"] is None:
+                given["norms"] = loaded.norms
         with meter(f"{self.probe} of {self.checkpoints[0].name}") as shown:
             given |= {name: value for name, value in (("store", store), ("progress", shown)) if name in known}
             try:
@@ -105,7 +109,8 @@ class Job:
                 if _contract.resumes(self.probe):
                     raise
                 raise KeyboardInterrupt(STOPPED) from error
-        return replace(result, origin=result.origin | identity)
+        gap = loaded.gap() if self.axes is not None else {}
+        return replace(result, origin=result.origin | identity | ({"gap_to_hard": gap} if gap else {}))
 
     def identity(self, loaded: Loaded) -> dict:
         """Say what the work is: all that decides the numbers, and that `reproduce` needs to do it again."""
@@ -125,6 +130,7 @@ class Job:
     def _check(self) -> None:
         """Look for what is plainly wrong before anything is loaded."""
         self.output.formats()
+        self.rounding.check(self.axes is not None and _contract.axes(self.probe) == 2)
         if self.axes is None and len(self.checkpoints) > 1:
             raise ValueError(
                 f"Expected one checkpoint, got {len(self.checkpoints)}: {self.probe} looks at one at a time."

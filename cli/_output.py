@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from landscape.parts import Parts
     from landscape.result import Result
 
-OUTPUT = Group("Output", sort_key=4)
+OUTPUT = Group("Output", sort_key=5)
 FIGURES = ("pdf", "png", "svg", "html")
 
 

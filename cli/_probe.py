@@ -14,6 +14,7 @@ from cyclopts import Group, Parameter
 from landscape.cli._axes import Axes
 from landscape.cli._measure import Job
 from landscape.cli._output import Output
+from landscape.cli._quantized import Rounding
 from landscape.cli._source import OneSplit, Source
 from landscape.discovery import member
 from landscape.probes import _contract
@@ -24,7 +25,8 @@ PLAIN = {
     "int | None": int | None, "float | None": float | None, "str | None": str | None,
 }  # fmt: skip
 READ = {"int": int, "float": float, "str": str}
-SOURCE, FIRST, OUTPUT, AXES = Source(), OneSplit(), Output(), Axes()  # frozen: what the options are, unless given
+# Frozen: what the options are, unless given.
+SOURCE, FIRST, OUTPUT, AXES, ROUNDING = Source(), OneSplit(), Output(), Axes(), Rounding()
 CHECKPOINT = "The network: a checkpoint of any kind."
 OTHERS = "A second and a third one span the line or plane."
 
@@ -35,14 +37,15 @@ def command(name: str) -> Callable:
     usual = FIRST if _contract.on_one_split(name) else SOURCE
 
     def run(
-        checkpoint: Path, *others: Path, source: Source = usual, output: Output = OUTPUT,
+        checkpoint: Path, *others: Path, source: Source = usual, output: Output = OUTPUT, rounding: Rounding = ROUNDING,
         axes: Axes | None = AXES if turns else None, **chosen: Any,
     ) -> None:  # fmt: skip
-        done = Job(name, (checkpoint, *others), source, axes, output, _contract.defaults(name) | chosen).run()
+        known = _contract.defaults(name) | chosen
+        done = Job(name, (checkpoint, *others), source, axes, output, known, rounding).run()
         if done:
             print(done)
 
-    shared = {"source": usual, "output": OUTPUT, **({"axes": AXES} if turns else {})}
+    shared = {"source": usual, "output": OUTPUT, "rounding": ROUNDING, **({"axes": AXES} if turns else {})}
     run.__signature__ = _signature(knobs, shared)  # pyright: ignore
     run.__annotations__ = {p.name: p.annotation for p in run.__signature__.parameters.values()}  # pyright: ignore
     run.__name__, run.__doc__ = name, _help(member("landscape.probes", name), [k.name for k in knobs])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from landscape import discovery
+from landscape.cli._quantized import Rounding
 from landscape.cli.train import located, located_arguments
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from landscape.checkpoint import Checkpoint, Spec
     from landscape.dataset import Dataset, Split
     from landscape.objective import Objective
+    from landscape.quantize.views import View
 
 NETWORK = Group("Network and data", sort_key=1)
-ARITHMETIC = Group("Arithmetic", sort_key=3)
+ARITHMETIC = Group("Arithmetic", sort_key=4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,31 +112,36 @@ class Source:
             )
         return checkpoint.fitted(found, quietly_built(found.model, data))
 
-    def load(self, path: Path) -> Loaded:
-        """Build the objective of a checkpoint.
+    def load(self, path: Path, rounding: Rounding = Rounding()) -> Loaded:  # noqa: B008 (frozen)
+        """Build the objective of a checkpoint; `rounding` says how its quantization is seen.
 
         Raises
         ------
         ValueError
-            If the checkpoint does not say its network or data and no option does; if they do not fit; or if its
-            batch-norm statistics are stale and would be used.
+            If the checkpoint does not say its network or data and no option does; if they do not fit; if its batch-norm
+            statistics are stale and would be used; or if it has no such quantization.
         """
-        from landscape.objective import Objective
-
-        found = self.checkpoint(path)
+        original = self.checkpoint(path)
+        found = rounding.seen(original)
         data = self.dataset(found)
-        model = self.network(found, data)
+        model = rounding.switched(self.network(found, data))
         if found.batchnorm == "stale" and self.batchnorm == "frozen":
             raise ValueError(
                 f"{path}: expected batch-norm statistics of these weights, got stale ones (an average of weights has "
                 "none of its own): pass --batchnorm refit."
             )
-        made = Objective(
+        made = self.objective(found, data, model, rounding.view(found, model))
+        return Loaded(self, made, found, model, data, rounding, original)
+
+    def objective(self, found: Checkpoint, data: Dataset, model: Any, view: View | None = None) -> Objective:
+        """Make the objective of a network that is there already."""
+        from landscape.objective import Objective
+
+        return Objective(
             model, self.splits(data), found.loss, parameters=[g.strip() for g in self.parameters.split(",")],
             batchnorm=self.batchnorm, precision=self.precision, device=self.device, batch_size=self.batch_size,
-            strategy=self.strategy,
+            strategy=self.strategy, view=view,
         )
-        return Loaded(self, made, found, model, data)
 
     def record(self) -> dict[str, Any]:
         """Return the options as plain JSON, with the paths among them absolute."""
@@ -181,13 +188,44 @@ class OneSplit(Source):
 
 @dataclass(frozen=True)
 class Loaded:
-    """An objective, and the checkpoint, network and data it was made from."""
+    """An objective, and the checkpoint, network and data it was made from.
+
+    Of a quantized checkpoint, `checkpoint` is at the weights that the objective is about; `original` is as it was read.
+    """
 
     source: Source
     objective: Objective
     checkpoint: Checkpoint
     model: Any
     data: Dataset
+    rounding: Rounding
+    original: Checkpoint
+
+    @property
+    def norms(self) -> Tensor | None:
+        """Weights that give random directions their lengths, if not those at the center.
+
+        Those before rounding, where they are known: so that directions are the same whatever the width.
+        """
+        from landscape import checkpoint
+
+        known = self.checkpoint.quantization
+        if known is None or known.grids.keys() - known.latent.keys():
+            return None
+        found = self.objective.pack(checkpoint.fitted(checkpoint.latent(self.checkpoint), deepcopy(self.model)))
+        return None if bool((found == self.objective.theta).all()) else found
+
+    def gap(self) -> dict[str, float]:
+        """Measure by how much the loss of soft rounding differs from that of hard rounding at the center, in nats.
+
+        Of every split; nothing for another surface.
+        """
+        if self.rounding.quantized != "soft":
+            return {}
+        latent = replace(self.rounding, quantized="latent", temperature=Rounding().temperature)
+        hard = self.source.objective(self.checkpoint, self.data, self.model, latent.view(self.checkpoint, self.model))
+        losses = [made.measure(made.theta).loss for made in (self.objective, hard)]
+        return {split: float(losses[0][k] - losses[1][k]) for k, split in enumerate(self.objective.splits)}
 
     def vectors(self, paths: Sequence[Path]) -> list[Tensor]:
         """Read other checkpoints of the same network as parameter vectors (D,)."""
@@ -195,7 +233,7 @@ class Loaded:
 
         found = []
         for path in paths:
-            other = checkpoint.read(path, trust=self.source.trust, key=self.source.key)
+            other = self.rounding.seen(checkpoint.read(path, trust=self.source.trust, key=self.source.key))
             found.append(self.objective.pack(checkpoint.fitted(other, deepcopy(self.model))))
         return found
 
@@ -207,9 +245,20 @@ class Loaded:
             "model": known.model and asdict(known.model),
             "data": known.data and asdict(known.data),
             "code": self._code(),
+            "quantization": self._quantization(),
+            "quantized": self.rounding.record(),
             "objective": self.objective.record(),
             "source": self.source.record(),
         }
+
+    def _quantization(self) -> dict[str, Any] | None:
+        """Say how a checkpoint is quantized: how that came about, the hash of its grids, and their widths."""
+        known = self.original.quantization
+        if known is None:
+            return None
+        inputs = sorted({one.bits for one in known.activations.values()})
+        widths = {"bits": sorted(set(known.bits.values())), "activation_bits": inputs}
+        return known.record | {"sha256": known.sha256(), "widths": widths}
 
     def _code(self) -> dict[str, str]:
         """Hash the Python files that make network, data and loss: what they do is part of the origin."""

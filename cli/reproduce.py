@@ -86,6 +86,7 @@ def described(origin: dict[str, Any], path: Path) -> Job | Committee:
     from landscape.cli._axes import Axes
     from landscape.cli._measure import Job
     from landscape.cli._output import Output
+    from landscape.cli._quantized import Rounding
     from landscape.cli._source import Source
     from landscape.cli.ensemble import committee
     from landscape.discovery import names
@@ -110,6 +111,7 @@ def described(origin: dict[str, Any], path: Path) -> Job | Committee:
         axes,
         Output(plot="none"),
         {name: tuple(value) if isinstance(value, list) else value for name, value in origin["knobs"].items()},
+        Rounding(**origin.get("quantized") or {}),
     )
 
 

@@ -31,6 +31,7 @@ def random(
     include: Sequence[str] = (),
     seed: int = 0,
     draw: int = 0,
+    norms: Tensor | None = None,
 ) -> Frame:
     r"""Draw Gaussian directions, each filter as long as the filter of the network it perturbs.
 
@@ -47,7 +48,7 @@ def random(
     count : int, default=2
         Number of directions, k.
     center : Tensor of shape (D,), optional
-        The network whose filters set the scale; the objective's own parameters by default.
+        The network that is perturbed; the objective's own parameters by default.
     normalization : {"filter", "layer", "weight", "model", "none"}
         What is scaled to the length of its counterpart in the network: each filter, each tensor, the whole vector;
         "weight" multiplies by every single |w|.
@@ -56,11 +57,15 @@ def random(
     seed, draw : int
         Directions are drawn on the CPU from (seed, draw, parameter name): the same on every device and in every
         precision, and the same for a parameter whichever others move.
+    norms : Tensor of shape (D,), optional
+        The weights whose filters set the scale; those at the center by default. Give the full-precision weights to
+        compare quantizations of one network, whose own filters differ in length.
 
     Returns
     -------
     Frame
-        ``record["ratio"]`` has the smallest and largest |d_f| / |w_f| over filters of non-zero length.
+        ``record["ratio"]`` has the smallest and largest |d_f| / |w_f| over filters of non-zero length;
+        ``record["norms"]`` is there where w is not the center.
 
     Raises
     ------
@@ -74,7 +79,7 @@ def random(
     include = (include,) if isinstance(include, str) else tuple(include)
     moving = _moving(objective, normalization, include)
     center = attached(objective, center)
-    own, ratios = exact(center), []
+    own, ratios = exact(center if norms is None else attached(objective, norms)), []
     vectors = torch.zeros(count, objective.dim).to(center)
     for axis in range(count):
         row = torch.zeros_like(own)
@@ -92,6 +97,7 @@ def random(
         "kind": "random", "normalization": normalization, "include": sorted(include), "seed": seed, "draw": draw,
         "ratio": [float(ratio.min()), float(ratio.max())] if len(ratio) else None,
     }
+    record |= {} if norms is None else {"norms": "given"}
     return Frame(center, vectors, numbered("random direction", count), record).told()
 
 

@@ -179,5 +179,5 @@ def trajectory(result: Any) -> dict[str, Any] | None:
         "a": a,
         "b": getattr(result, "checkpoint_b", None),
         "residual": getattr(result, "checkpoint_residual", None),
-        "path": kind != "between" and len(a) > 1,
+        "path": kind not in ("between", "bitplane") and len(a) > 1,
     }

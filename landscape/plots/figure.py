@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib import rcParams
 
 from landscape.plots import draw, field, overlay, scale
+from landscape.plots.quantized import bits, quantized
 from landscape.plots.saddle_grid import saddle_grid
 from landscape.plots.style import SANS, Venue
 from landscape.plots.summary import part_of
@@ -27,6 +28,7 @@ KINDS = {
     "principal": "principal directions of the trajectory",
     "gradient": "gradient direction",
     "eigen": "eigenvectors of the Hessian",
+    "bitplane": "plane through w and its quantizations",
 }
 
 
@@ -47,11 +49,12 @@ def figure(
     A surface becomes a row of panels: the loss on every split, on one scale, and the accuracy. If `view`, `quantity`
     or `split` is given, that one panel is drawn. A line becomes one panel with loss and accuracy. Any other result
     is drawn by `landscape.plots.draw`; a saddle by class becomes a grid of spectra, and an ensemble a row of its views.
+    Several surfaces stand side by side with the same levels: see `landscape.plots.widths.widths`.
 
     Parameters
     ----------
     result : Result, or several of one kind by name
-        Several spectra share one pair of axes.
+        Several spectra share one pair of axes; several surfaces one scale.
     venue : {"neurips", "iclr", "icml", "cvpr", "thesis", "slides"}, optional
         Width of the page and size of type.
     title : str, optional
@@ -102,8 +105,11 @@ def named(results: list) -> dict[str, Result]:
     }
 
 
-def heading(result: Result) -> str:
-    """Say in one or two lines what was measured: model and data, then directions and grid."""
+def heading(result: Result, *, seen: str | None = None) -> str:
+    """Say in one or two lines what was measured: model and data, then directions and grid.
+
+    Of a quantized network, which surface it is too, unless `seen` says what to write of it.
+    """
     origin = result.origin
     model, data = (_name(origin.get(key)) for key in ("model", "data"))
     first = " on ".join(part for part in (model, data) if part)
@@ -111,7 +117,8 @@ def heading(result: Result) -> str:
     if type(result).__name__ == "Line":
         words[0] = words[0].replace("plane", "line").replace("directions", "direction")
     second = " · ".join(word for word in words if word)
-    return "\n".join(line for line in (first, second) if line)
+    seen = quantized(result) if seen is None else seen
+    return "\n".join(line for line in (" · ".join(word for word in (first, seen) if word), second) if line)
 
 
 def wrapped(words: str, width: float, page: Venue) -> str:
@@ -125,17 +132,21 @@ def wrapped(words: str, width: float, page: Venue) -> str:
 def _several(
     results: Mapping[str, Result], venue: str | None, title: str | None, classes: bool, style: dict[str, Any]
 ) -> Figure:
-    """Draw several results of one kind over one pair of axes."""
+    """Draw several results of one kind over one pair of axes, or surfaces side by side."""
     from matplotlib.figure import Figure
 
     from landscape.plots import style as look
 
     kinds = sorted({type(result).__name__ for result in results.values()})
+    if kinds == ["Surface"] and not classes:
+        return _surfaces(results, venue, title, style)
     if len(kinds) > 1 or kinds[0] not in OVERLAYS or classes:
         raise ValueError(
-            f"Expected one result, or several of {', '.join(OVERLAYS)}, got {len(results)} of {', '.join(kinds)}: "
-            "draw them one by one."
+            f"Expected one result, or several of {', '.join(sorted({*OVERLAYS, 'Surface'}))}, got {len(results)} of "
+            f"{', '.join(kinds)}: draw them one by one."
         )
+    if kinds == ["Bits"] and not {"view", "quantity"} & style.keys():
+        return bits_grid(results, venue=venue, title=BANDS if title is None else title, **style)  # pyright: ignore
     overlay = getattr(import_module(f"landscape.plots.{kinds[0].lower()}"), OVERLAYS[kinds[0]])
     with look.style(venue) as page:
         width = min(page.column, 0.45 * page.size)
@@ -144,6 +155,32 @@ def _several(
         if title:
             drawn.suptitle(wrapped(title, width, page), fontsize="medium")
     return drawn
+
+
+def _surfaces(results: Mapping[str, Any], venue: str | None, title: str | None, style: dict[str, Any]) -> Figure:
+    """Draw surfaces side by side; the title says what they have in common."""
+    from landscape.plots import style as look
+    from landscape.plots.widths import widths
+
+    with look.style(venue) as page:
+        drawn = widths(results, page, **style)
+        words = shared(list(results.values())) if title is None else title
+        if words:
+            lines = wrapped(words, drawn.get_figwidth(), page)
+            drawn.suptitle(lines, fontsize="medium", linespacing=1.0, parse_math=title is not None)
+        _legend(drawn, drawn.axes[: len(results)])
+        _fit(drawn)
+    return drawn
+
+
+def shared(results: list[Any]) -> str:
+    """Say in one or two lines what all results have in common."""
+    kinds = {quantized(result, widths=False) for result in results if bits(result)}
+    seen = kinds.pop() if len(kinds) == 1 else ""
+    lines = [[line.split(" · ") for line in heading(result, seen=seen).splitlines()] for result in results]
+    first, *others = lines
+    kept = [[w for w in words if all(any(w in line for line in other) for other in others)] for words in first]
+    return "\n".join(" · ".join(words) for words in kept if words)
 
 
 def _classes(result: Result, venue: str | None, title: str | None, style: dict[str, Any]) -> Figure:
@@ -217,8 +254,11 @@ def _fit(drawn: Figure) -> None:
         return
     drawn.draw_without_rendering()
     texts = [*drawn.texts, *drawn.legends]
-    tall = max(ax.get_tightbbox().height for ax in panels) + sum(text.get_window_extent().height for text in texts)
-    pad = 2 * drawn.get_layout_engine().get()["h_pad"] * (2 + len(texts))
+    places = [ax.get_subplotspec() for ax in panels]
+    rows = len({place.rowspan.start if place else 0 for place in places})
+    around = sum(text.get_window_extent().height for text in texts)
+    tall = rows * max(ax.get_tightbbox().height for ax in panels) + around
+    pad = 2 * drawn.get_layout_engine().get()["h_pad"] * (1 + rows + len(texts))
     drawn.set_figheight(tall / drawn.dpi + pad + 0.5 * rcParams["font.size"] / 72)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RED = "#D55E00"
 NAMED = 4  # checkpoints that are few enough to be named one by one
+OFF = 1e-6  # of the distances in the plane, below which a checkpoint lies on it
+LETTER = 0.55  # width of a letter, in sizes of type
 
 
 def landmarks(ax: Axes, result: Surface, values: np.ndarray | None = None) -> None:
@@ -64,7 +66,7 @@ def _checkpoints(ax: Axes, result: Surface) -> None:
         return
     a, b = path["a"], path["b"]
     look = {"color": RED, "path_effects": casing(2.4), "zorder": 5}
-    name = _described(path)
+    name = _off_plane(path) if _bitplane(result) else _described(path)
     if path["path"]:
         size = rcParams["lines.markersize"]
         ax.plot(a, b, marker=".", markersize=0.8 * size, label=name, **look)
@@ -73,19 +75,48 @@ def _checkpoints(ax: Axes, result: Surface) -> None:
         ax.plot(a[-1:], b[-1:], marker="o", label="end", **ends)
     else:
         ax.plot(a, b, linestyle="none", marker="o", label=name, **look)
-    if not path["path"] and len(a) <= NAMED:
-        for text, x, y in zip(path["names"], a, b, strict=True):
-            _name(ax, text, x, y)
+    if not path["path"] and (len(a) <= NAMED or _bitplane(result)):
+        _names(ax, path["names"], np.stack([a, b], -1))
 
 
-def _name(ax: Axes, text: str, x: float, y: float) -> None:
-    """Write a name beside a point, on the side where the axes have more room."""
-    right, top = x < np.mean(ax.get_xlim()), y < np.mean(ax.get_ylim())
-    ax.annotate(
-        text, (x, y), xytext=(4 if right else -4, 4 if top else -4), textcoords="offset points", fontsize="small",
-        ha="left" if right else "right", va="bottom" if top else "top",
-        path_effects=casing(1.8), zorder=6, parse_math=False,
-    )  # fmt: skip
+def _bitplane(result: Surface) -> bool:
+    return (result.origin.get("directions") or {}).get("kind") == "bitplane"
+
+
+def _names(ax: Axes, texts: list[str], points: np.ndarray) -> None:
+    """Write names beside points, where the axes have more room, and no name or point lies yet."""
+    height = 0.85 * rcParams["font.size"]
+    middle = np.mean(ax.get_xlim()), np.mean(ax.get_ylim())  # asking for them brings the scale up to date
+    at = ax.transData.transform(points) * 72 / ax.figure.dpi
+    mark = 0.5 * rcParams["lines.markersize"] + 1.5
+    taken: list[tuple[float, ...]] = [(x - mark, y - mark, x + mark, y + mark) for x, y in at]
+    for text, point, (x, y) in zip(texts, points, at, strict=True):
+        right, top = (2 * (point < middle) - 1).tolist()
+        sides = [(right, top), (right, -top), (-right, top), (-right, -top)]
+        sides += [(0, top), (0, -top), (right, 0), (-right, 0)]
+        width = LETTER * height * len(text)
+        boxes = [_beside(x, y, width, height, *side) for side in sides]
+        best = min(range(len(sides)), key=lambda i: (sum(_overlap(boxes[i], other) for other in taken), i))
+        taken.append(boxes[best])
+        across, up = sides[best]
+        ax.annotate(
+            text, point, xytext=(4 * across, 4 * up), textcoords="offset points", fontsize="small",
+            ha=("center", "left", "right")[across], va=("center", "bottom", "top")[up],
+            path_effects=casing(1.8), zorder=6, parse_math=False,
+        )  # fmt: skip
+
+
+def _beside(x: float, y: float, width: float, height: float, across: int, up: int) -> tuple[float, ...]:
+    """Return the box (left, low, right, high) of a name on one side of a point, in points of type."""
+    left = x + 4 * across - width * (0.5 - 0.5 * across)
+    low = y + 4 * up - height * (0.5 - 0.5 * up)
+    return left, low, left + width, low + height
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Return the area that two boxes share."""
+    across, up = (min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1))
+    return max(across, 0) * max(up, 0)
 
 
 def _described(path: dict[str, Any]) -> str:
@@ -95,6 +126,14 @@ def _described(path: dict[str, Any]) -> str:
         return name
     farthest = np.nanmax(residual)
     return f"{name} (up to {number(farthest)} off the plane)" if farthest > 0 else name
+
+
+def _off_plane(path: dict[str, Any]) -> str:
+    """Say how far from the plane each network lies that is not on it."""
+    pairs = list(zip(path["names"], path["residual"], strict=True))
+    there = OFF * max(*path["residual"], *np.abs(path["a"]), *np.abs(path["b"]))
+    told = [f"{name} by {number(residual, 2)}" for name, residual in pairs if residual > there]
+    return f"off the plane: {', '.join(told)}" if told else "networks, all on the plane"
 
 
 def legend(ax: Axes) -> None:
@@ -126,7 +165,8 @@ def axis_labels(ax: Axes, result: Surface, note: str = "", *, short: bool = Fals
     solid = ax.name == "3d"
     for axis, (dim, write) in enumerate(zip(("a", "b"), (ax.set_xlabel, ax.set_ylabel), strict=True)):
         share = field.explained(result, axis)
-        words = metas[dim]["meaning"].removeprefix("step along the " if solid or short else "")
+        usual = metas[dim]["meaning"].removeprefix("step along the " if solid or short else "")
+        words = str(result.axis[axis]) if _bitplane(result) else usual
         below = f"\n{note}" if note and dim == "a" and not solid else ""
         write(words + (f"\n{share}" if share else "") + below, linespacing=1.0)
     if solid and note:

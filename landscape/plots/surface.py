@@ -31,6 +31,7 @@ def surface(
     clip: float | None = None,
     cmap: str | None = None,
     colorbar: bool = True,
+    numbers: bool = True,
     landmarks: bool = True,
     legend: bool = True,
     title: bool = True,
@@ -57,9 +58,9 @@ def surface(
         Highest level when `levels` is not given, in the same units; what lies above shares one colour.
     cmap : str, optional
         A colour map of matplotlib.
-    colorbar, landmarks, legend, title : bool, default=True
-        What to add: the colour bar; center, minimum and checkpoints; the legend of these; the title. Under a relief,
-        checkpoints lie on the floor.
+    colorbar, numbers, landmarks, legend, title : bool, default=True
+        What to add: the colour bar; the levels on contour lines; center, minimum and checkpoints; the
+        legend of these; the title. Under a relief, checkpoints lie on the floor.
 
     Returns
     -------
@@ -87,6 +88,8 @@ def surface(
     steps, log = _scale(values, quantity, levels, log, clip)
     look = {"cmap": cmap or COLORS[quantity], "norm": scale.norm(steps, log)}
     drawn = {"contour": _contour, "heat": _heat, "3d": _relief}[view](ax, result, values, steps, look)
+    if view == "contour":
+        _lines(ax, result, values, steps, numbers)
     caption = field.caption(result, quantity, split)
     if colorbar:
         layout = {"ax": ax, "shrink": 0.6, "pad": 0.12, "aspect": 18} if view == "3d" else {}
@@ -125,17 +128,25 @@ def _contour(ax: Axes, result: Surface, values: np.ndarray, steps: np.ndarray, l
     filled = ax.contourf(result.a, result.b, grid, levels=steps, extend=scale.beyond(values, steps), **look)
     filled.set_edgecolor("face")  # else readers of PDF show hairlines between neighbouring bands
     filled.set_linewidth(0.4)
-    finite = values[np.isfinite(values)]
-    inner = [step for step in steps if finite.size and finite.min() < step < finite.max()]
-    if inner:
-        lines = ax.contour(result.a, result.b, grid, levels=inner, colors="white", linewidths=0.5, linestyles="solid")
-        shown = [step for step in inner if step in scale.ticks(np.asarray(inner))]
-        texts = lines.clabel(shown, fontsize="x-small", fmt=dict(zip(inner, scale.labelled(inner), strict=True)))
-        for text in texts:
-            text.set(color="black", path_effects=casing(1.5))
     if not np.isfinite(values).all():
         overlay.hatch(ax)
     return filled
+
+
+def _lines(ax: Axes, result: Surface, values: np.ndarray, steps: np.ndarray, numbers: bool) -> None:
+    """Draw contour lines, with their levels on them if there is room."""
+    grid = np.ma.masked_invalid(values.T)
+    finite = values[np.isfinite(values)]
+    inner = [step for step in steps if finite.size and finite.min() < step < finite.max()]
+    if not inner:
+        return
+    lines = ax.contour(result.a, result.b, grid, levels=inner, colors="white", linewidths=0.5, linestyles="solid")
+    if not numbers:
+        return
+    shown = [step for step in inner if step in scale.ticks(np.asarray(inner))]
+    texts = lines.clabel(shown, fontsize="x-small", fmt=dict(zip(inner, scale.labelled(inner), strict=True)))
+    for text in texts:
+        text.set(color="black", path_effects=casing(1.5))
 
 
 def _heat(ax: Axes, result: Surface, values: np.ndarray, steps: np.ndarray, look: dict[str, Any]) -> Any:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from landscape.probes._cost import Cost
     from landscape.result import Result
 
-GIVEN = ("theta", "center", "store", "progress")  # knobs that are objects of Python, or filled in by the command
+GIVEN = ("theta", "center", "norms", "store", "progress")  # objects of Python, or filled in by the command
 PACKAGE = "landscape.probes"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from landscape.directions import Frame
+from landscape.probes._staircase import staircase
 from landscape.sweep import sweep
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def evaluated(
     if sweeping.get("stop_above") is None:
         del arrays["stopped"]
     origin = objective.record() | {"directions": first.record, "plan": plan, "evaluations": draws * size}
-    return _named(objective, arrays, draws, shape) | coordinates(first, grid) | {"origin": origin}
+    found = _named(objective, arrays, draws, shape)
+    origin |= staircase(objective, first, grid, found["loss"][0])
+    return found | coordinates(first, grid) | {"origin": origin}
 
 
 def _named(objective: Objective, arrays: dict[str, np.ndarray], draws: int, shape: tuple[int, ...]) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def line(
     points: int | tuple[int, ...] = 101,
     normalization: str = "filter",
     include: tuple[str, ...] = (),
+    norms: torch.Tensor | None = None,
     seed: int = 0,
     draws: int = 1,
     multiple: float = 10.0,
@@ -101,6 +102,8 @@ def line(
         Of random directions: filter, layer, weight, model or none.
     include : sequence of str, default=()
         Perturb bias and norm parameters too.
+    norms : Tensor of shape (D,), optional
+        The weights whose filters give random directions their lengths; those at the center by default.
     seed : int, default=0
         Of random directions.
     draws : int, default=1
@@ -137,7 +140,7 @@ def line(
 
     drawn = frames(
         objective, 1, directions,
-        center=center, draws=draws, normalization=normalization, include=include, seed=seed,
+        center=center, draws=draws, normalization=normalization, include=include, norms=norms, seed=seed,
     )
     grid = axes(objective, drawn(0), span, points, multiple)
     found = evaluated(objective, drawn, grid, draws, stop_above=stop_above, store=store, progress=progress)

@@ -94,7 +94,7 @@ def test_several_spectra_are_smoothed_alike(make_spectrum):
 
 
 def test_only_kinds_that_can_be_laid_over_each_other_are(eigen, make_spectrum):
-    with pytest.raises(ValueError, match="or several of Spectrum, got 2 of Eigen"):
+    with pytest.raises(ValueError, match="Spectrum, Surface, got 2 of Eigen"):
         figure({"one": eigen, "two": eigen})
     with pytest.raises(ValueError, match="got 2 of Eigen, Spectrum"):
         figure({"one": eigen, "two": make_spectrum()})

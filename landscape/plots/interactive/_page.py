@@ -40,7 +40,7 @@ def write_html(figures: Figure | Sequence[Figure], path: str | os.PathLike) -> N
     divs = [
         figure.to_html(
             full_html=False, include_plotlyjs=index == 0, div_id=f"landscape-{index}", default_height="95vh",
-            config={"responsive": True, "displaylogo": False},
+            config={"responsive": True, "displaylogo": False}, auto_play=False,
         )
         for index, figure in enumerate(many)
     ]

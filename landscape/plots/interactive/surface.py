@@ -9,6 +9,8 @@ import numpy as np
 from landscape.plots import field, scale
 from landscape.plots.interactive._grid import side_by_side
 from landscape.plots.interactive._numbers import light
+from landscape.plots.interactive._slider import slider
+from landscape.plots.quantized import across
 from landscape.plots.style import ORANGE
 
 if TYPE_CHECKING:
@@ -18,7 +20,9 @@ MAPS = {"loss": "Viridis", "accuracy": "Cividis"}
 
 
 def surface(results: dict[str, Any]) -> Figure:
-    """Draw reliefs that turn; buttons choose quantity, split and scale."""
+    """Draw reliefs that turn; buttons choose quantity, split and scale. Several widths share one, with a slider."""
+    if across(results):
+        return slider(results)
     return side_by_side(list(results.values()), _relief, solid=True)
 
 
