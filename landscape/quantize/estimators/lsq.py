@@ -37,9 +37,9 @@ def lsq(weight: Tensor, grid: Grid, *, gain: float = 1.0) -> Tensor:
     Esser et al. (2020), Learned step size quantization, arXiv:1902.08153.
     """
     still, held = replace(grid, scale=grid.scale.detach()), weight.detach()
-    scale, zero = still.scale.to(weight.dtype), still.zero.to(weight.dtype)
-    place, codes = held / scale, still.codes(held) - zero
+    wide, zero = still.widened(held), still.widened(still.zero)
+    place, codes = wide / still.scale, still.codes(wide) - zero
     inside = (place + zero > grid.low) & (place + zero < grid.high)
     slope = codes - torch.where(inside, place, 0.0)
-    soft = torch.where(inside, weight, held) + gain * grid.scale.to(weight.dtype) * slope
-    return through(soft, codes * scale)
+    step = (gain * grid.scale * slope).to(weight.dtype)
+    return through(torch.where(inside, weight, held) + step, still.hard(held))
