@@ -145,8 +145,6 @@ def _several(
             f"Expected one result, or several of {', '.join(sorted({*OVERLAYS, 'Surface'}))}, got {len(results)} of "
             f"{', '.join(kinds)}: draw them one by one."
         )
-    if kinds == ["Bits"] and not {"view", "quantity"} & style.keys():
-        return bits_grid(results, venue=venue, title=BANDS if title is None else title, **style)  # pyright: ignore
     overlay = getattr(import_module(f"landscape.plots.{kinds[0].lower()}"), OVERLAYS[kinds[0]])
     with look.style(venue) as page:
         width = min(page.column, 0.45 * page.size)
