@@ -1,0 +1,1 @@
+"""Post-training quantization: trained networks on grids, without training them again."""
