@@ -107,7 +107,13 @@ class BasedInput(Input):
     def _refit(self, inputs: Tensor) -> None:
         with torch.autocast(inputs.device.type, enabled=False):  # least squares need more digits than products
             found = refitted(_row(inputs).to(self.basis.dtype), self.basis, digits=self.digits)
+        try:
             self.basis.lerp_(found, 1 - STAYS)
+        except RuntimeError as error:  # inside `torch.func.vmap`, where nothing outside can be written to
+            raise ValueError(
+                "Expected a batch whose activations learned levels follow, got examples one at a time: use "
+                "micro-batches of two examples or more, as in sam:m=2, or leave acts out."
+            ) from error
 
 
 def grid(levels: Tensor, shape: list[int]) -> Grid:

@@ -78,6 +78,13 @@ def test_the_average_lies_on_the_levels_of_the_last_step(toy):
         assert torch.equal(grid.levels, levels[name])
 
 
+def test_levels_of_activations_follow_no_single_examples(toy):
+    model = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 3))
+    assert train(toy, model, SETTINGS, method="lqnets+sam:m=1", device="cpu").final["train_loss"] > 0
+    with pytest.raises(ValueError, match=r"got examples one at a time: use .* sam:m=2, or leave acts out"):
+        train(toy, model, SETTINGS, method="lqnets:acts=2+sam:m=1", device="cpu")
+
+
 @pytest.mark.parametrize("text", ["lqnets:bits=0", "lqnets:acts=9"])
 def test_widths_out_of_range_are_refused(text):
     with pytest.raises(ValueError, match="Expected .*bits"):
