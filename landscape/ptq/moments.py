@@ -67,7 +67,12 @@ class Moments:
         total = (rows * (self.times(rows) - 2 * self.cross.to(rows))).sum(2) + self.lack.to(rows)
         return total / self.positions
 
-    def frozen(self, dtype: torch.dtype) -> Moments:
+    def slope(self, change: Tensor) -> Tensor:
+        """Differentiate the sum of `errors` with respect to a change of the weight: (groups, units, J), as rows."""
+        rows = matrix(self.layer, change)
+        return 2 * (self.times(rows) - self.cross.to(rows)) / self.positions
+
+    def rounded(self, dtype: torch.dtype) -> Moments:
         """Return the same in another format, in which work is faster."""
         same = Moments(self.layer)
         same.positions, same.rows = self.positions, self.rows

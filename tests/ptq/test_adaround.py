@@ -8,6 +8,7 @@ from torch import nn
 
 from landscape.ptq.adaround import _undecided, adaround
 from landscape.ptq.moments import Moments
+from landscape.ptq.unfolding import folded
 from landscape.quantize.calibration import calibrate
 from landscape.quantize.layers import chosen
 from landscape.quantize.rounding import neighbours
@@ -64,6 +65,9 @@ def test_errors_are_those_of_running_the_layer(kind, count):
     known = reconstruction(layer, layer.weight.detach() + change, inputs, originals)
     assert float(moments.errors(change).sum()) == pytest.approx(known, rel=1e-10)
     assert (moments.rows is None) == (moments.positions > moments.cross.shape[-1])
+    change.requires_grad_()
+    (slope,) = torch.autograd.grad(moments.errors(change).sum(), change)
+    torch.testing.assert_close(folded(layer, moments.slope(change.detach())), slope, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("family", "bits"), FAMILIES)
@@ -164,10 +168,10 @@ def test_layers_that_are_shared_or_never_called():
 
 
 def test_penalty():
-    h = torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64)
-    assert float(_undecided(h, 0.1)) == 0
-    assert float(_undecided(h, 0.2)) == pytest.approx(2 - 0.5**20)
-    assert float(_undecided(h, 1.0)) == pytest.approx(1 - 0.25 + 1)
+    h, free = torch.tensor([0.0, 0.25, 0.5, 1.0, 0.5], dtype=torch.float64), torch.tensor([True] * 4 + [False])
+    assert float(_undecided(h, free, 0.1)) == 0
+    assert float(_undecided(h, free, 0.2)) == pytest.approx(2 - 0.5**20)
+    assert float(_undecided(h, free, 1.0)) == pytest.approx(1 - 0.25 + 1)
 
 
 @pytest.mark.parametrize(
