@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 from landscape.cli._axes import Axes
 from landscape.cli._measure import Job
 from landscape.cli._output import Output
-from landscape.cli._quantized import Rounding
+from landscape.cli._quantized import BeforeRounding, Rounding
 from landscape.cli._source import OneSplit, Source
 from landscape.discovery import member
 from landscape.probes import _contract
@@ -26,7 +26,7 @@ PLAIN = {
 }  # fmt: skip
 READ = {"int": int, "float": float, "str": str}
 # Frozen: what the options are, unless given.
-SOURCE, FIRST, OUTPUT, AXES, ROUNDING = Source(), OneSplit(), Output(), Axes(), Rounding()
+SOURCE, FIRST, OUTPUT, AXES, ROUNDING, BEFORE = Source(), OneSplit(), Output(), Axes(), Rounding(), BeforeRounding()
 CHECKPOINT = "The network: a checkpoint of any kind."
 OTHERS = "A second and a third one span the line or plane."
 
@@ -35,9 +35,10 @@ def command(name: str) -> Callable:
     """Make the command of a probe from its signature and docstring."""
     knobs, turns = _contract.knobs(name), _contract.turns(name)
     usual = FIRST if _contract.on_one_split(name) else SOURCE
+    seen = BEFORE if _contract.rounds(name) else ROUNDING
 
     def run(
-        checkpoint: Path, *others: Path, source: Source = usual, output: Output = OUTPUT, rounding: Rounding = ROUNDING,
+        checkpoint: Path, *others: Path, source: Source = usual, output: Output = OUTPUT, rounding: Rounding = seen,
         axes: Axes | None = AXES if turns else None, **chosen: Any,
     ) -> None:  # fmt: skip
         known = _contract.defaults(name) | chosen
@@ -45,7 +46,7 @@ def command(name: str) -> Callable:
         if done:
             print(done)
 
-    shared = {"source": usual, "output": OUTPUT, "rounding": ROUNDING, **({"axes": AXES} if turns else {})}
+    shared = {"source": usual, "output": OUTPUT, "rounding": seen, **({"axes": AXES} if turns else {})}
     run.__signature__ = _signature(knobs, shared)  # pyright: ignore
     run.__annotations__ = {p.name: p.annotation for p in run.__signature__.parameters.values()}  # pyright: ignore
     run.__name__, run.__doc__ = name, _help(member("landscape.probes", name), [k.name for k in knobs])

@@ -170,8 +170,16 @@ class Rounding:
 
     def record(self) -> dict[str, Any] | None:
         """Return the options that matter as plain JSON; None for a checkpoint as it is."""
-        if self == Rounding():
+        if asdict(self) == asdict(Rounding()):
             return None
         kept = {"quantized", "acts", *(name for name, surface in ONLY.items() if surface == self.quantized)}
         found = asdict(self) | {"widths": ",".join(map(str, self.bits())) if self.plane else self.widths}
         return {field.name: found[field.name] for field in fields(self) if field.name in kept}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeforeRounding(Rounding):
+    """The same for probes that round by themselves: they begin at the weights before rounding."""
+
+    quantized: Annotated[str, Parameter(group=QUANTIZATION)] = "fp"
+    "The weights to round: fp (those before rounding, of a quantized checkpoint), or dequant (the rounded ones)."

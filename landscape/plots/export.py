@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from landscape.plots import field
+from landscape.plots.bits_table import bits_table
 from landscape.plots.summary import summary
 from landscape.result import Result, replaced
 
@@ -134,6 +135,8 @@ def table(result: Result) -> str:
             minimum 0.25 at a = 1: not the center
             range 0.25 to 3
     """
+    if type(result).__name__ == "Bits":
+        return bits_table(result)  # pyright: ignore
     if type(result).__name__ not in ("Surface", "Line"):
         return summary(result)
     summaries = (line for part in field.splits(result) for line in _summary(result, part))

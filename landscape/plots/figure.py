@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib import rcParams
 
 from landscape.plots import draw, field, overlay, scale
+from landscape.plots.bits_grid import BANDS, bits_grid
 from landscape.plots.quantized import bits, quantized
 from landscape.plots.saddle_grid import saddle_grid
 from landscape.plots.style import SANS, Venue
@@ -32,7 +33,7 @@ KINDS = {
 }
 
 
-OVERLAYS = {"Spectrum": "spectra"}  # functions that draw several results of a kind over one pair of axes
+OVERLAYS = {"Spectrum": "spectra", "Bits": "several"}  # functions that draw several results over one pair of axes
 PANELS = {"Ensemble": ("loss", "accuracy", "reliability")}  # views of a kind that stand side by side
 
 
@@ -81,6 +82,9 @@ def figure(
         (result,) = result.values()
     if classes and type(result).__name__ == "Saddle":
         return saddle_grid(result, venue=venue, title=title, **style)  # pyright: ignore
+    if type(result).__name__ == "Bits" and not {"view", "quantity"} & style.keys():
+        words = f"{heading(result)}\n{BANDS}" if title is None else title
+        return bits_grid({"": result}, venue=venue, title=words, **style)  # pyright: ignore
     if classes:
         return _classes(result, venue, title, style)
     chosen = {"view", "quantity", "split"} & style.keys()
@@ -145,6 +149,8 @@ def _several(
             f"Expected one result, or several of {', '.join(sorted({*OVERLAYS, 'Surface'}))}, got {len(results)} of "
             f"{', '.join(kinds)}: draw them one by one."
         )
+    if kinds == ["Bits"] and not {"view", "quantity"} & style.keys():
+        return bits_grid(results, venue=venue, title=BANDS if title is None else title, **style)  # pyright: ignore
     overlay = getattr(import_module(f"landscape.plots.{kinds[0].lower()}"), OVERLAYS[kinds[0]])
     with look.style(venue) as page:
         width = min(page.column, 0.45 * page.size)

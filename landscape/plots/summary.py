@@ -41,7 +41,7 @@ def summary(result: Result) -> str:
     axes = dict.fromkeys(metas[name]["dims"][0] for name in shown if len(metas[name]["dims"]) == 1)
     axes = [dim for dim in axes if dim not in SAMPLES]
     large = [name for name in shown if len(metas[name]["dims"]) > 1 or metas[name]["dims"] in [(s,) for s in SAMPLES]]
-    lines = [head(result), *_columns([_scalar(result, name) for name in scalars])]
+    lines = [head(result), *columns([_scalar(result, name) for name in scalars])]
     for dim in axes:
         lines += _table(result, dim, [name for name in shown if metas[name]["dims"] == (dim,)])
     return "\n".join([*lines, *result.remarks(), *[f"arrays: {', '.join(large)}"] * bool(large)])
@@ -88,10 +88,10 @@ def _table(result: Any, dim: str, names: list[str]) -> list[str]:
     for i in range(min(size, ROWS)):
         rows.append([_cell(result, coordinate[0], (i,)) if coordinate else str(i + 1)])
         rows[-1] += [_cell(result, name, (i,)) for name in others]
-    table = _columns(rows) + [f"... {size - ROWS} more"] * (size > ROWS)
+    table = columns(rows) + [f"... {size - ROWS} more"] * (size > ROWS)
     for name in below:
         pairs = zip(getattr(result, coordinate[0]).tolist(), getattr(result, name).tolist(), strict=True)
-        table += _columns([[dim, name], *dict.fromkeys(pairs)])
+        table += columns([[dim, name], *dict.fromkeys(pairs)])
     return table
 
 
@@ -117,7 +117,8 @@ def _cell(result: Any, name: str, index: tuple[int, ...]) -> str:
     return f"{value:.5g}" + (f" ± {sure:.2g}" if np.isfinite(sure) else "")
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay cells out in columns as wide as their widest cell."""
     if not rows:
         return []
     wide = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]

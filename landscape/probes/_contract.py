@@ -42,6 +42,11 @@ def resumes(probe: str) -> bool:
     return "store" in parameters(probe)
 
 
+def rounds(probe: str) -> bool:
+    """Say whether a probe rounds weights by itself, and so begins at those before rounding: it has a knob `bits`."""
+    return "bits" in parameters(probe)
+
+
 def quantities(probe: str) -> dict[str, Any]:
     """Map the quantities that a probe's result may hold to what they mean."""
     kind: type[Result] = getattr(importlib.import_module(f"{PACKAGE}.{probe}"), _returned(probe))

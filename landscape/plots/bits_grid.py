@@ -1,0 +1,86 @@
+"""The whole figure of a network across bit widths, or of several networks side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from landscape.plots.bits import several
+from landscape.plots.style import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from landscape.probes.bits import Bits
+
+ONE = ("loss", "accuracy", "parts", "sharpness", "layers", "segments")
+MANY = ("loss", "accuracy", "loss_change", "bin_sharpness", "flip_mean", "scaled")  # for several, one quantity a panel
+BANDS = "bands and bars: two standard errors to both sides"
+ABREAST = 3  # panels in a row
+TITLES = {
+    "loss": "loss", "accuracy": "accuracy", "loss_change": "loss of rounding", "parts": "parts of the change",
+    "sharpness": "sharpness", "layers": "one weight at a time", "segments": "from width to width",
+    "bin_sharpness": "within the bins", "flip_mean": "random code flips", "scaled": "scale-free curvature",
+}  # fmt: skip
+
+
+def bits_grid(
+    results: Mapping[str, Bits], *, venue: str | None = None, title: str | None = None, split: str | None = None,
+    legend: bool = True,
+) -> Figure:  # fmt: skip
+    """Draw all views of one network, or the curves of several, that have been measured.
+
+    Parameters
+    ----------
+    results : mapping of str to Bits
+    venue : str, optional
+        Width of the page and size of type: see `landscape.plots.style.style`.
+    title : str, optional
+    split : str, optional
+        One part of the data, where a panel shows several.
+    legend : bool, default=True
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    shown = panels(results)
+    rows = -(-len(shown) // ABREAST)
+    with style(venue) as page:
+        tall = rows * (0.86 * page.text / ABREAST + 0.035 * page.size) + 0.1 * page.size
+        figure = Figure(figsize=(page.text, tall), layout="constrained")
+        axes = figure.subplots(rows, ABREAST, squeeze=False)
+        for ax, panel in zip(axes.flat, shown, strict=False):
+            _panel(ax, results, panel, split)
+            if legend and (len(results) == 1 or panel == shown[0]):
+                _legend(ax, panel)
+        for ax in axes.flat[len(shown) :]:
+            ax.set_axis_off()
+        if title:
+            figure.suptitle(title, fontsize="medium", linespacing=1.0)
+    return figure
+
+
+def panels(results: Mapping[str, Bits]) -> list[str]:
+    """Name the panels that the results have numbers for."""
+    if len(results) > 1:
+        return [name for name in MANY if all(getattr(one, name) is not None for one in results.values())]
+    (result,) = results.values()
+    missing = {"accuracy": result.accuracy, "layers": result.tensor_change}
+    return [name for name in ONE if missing.get(name, result.loss) is not None]
+
+
+def _panel(ax: Axes, results: Mapping[str, Any], panel: str, split: str | None) -> None:
+    knobs = {"view": panel} if panel in ONE else {"view": "measure", "quantity": panel}
+    several(results, ax, split=split, legend=False, **knobs)
+    ax.set_title(TITLES[panel], fontsize="small")
+
+
+def _legend(ax: Axes, panel: str) -> None:
+    """Explain the marks of a panel, where there are several kinds; those of the loss serve the accuracy too."""
+    handles, names = ax.get_legend_handles_labels()
+    if len(handles) > 1 and panel != "accuracy":
+        ax.legend(handles, names, fontsize="x-small", handlelength=1.4, labelspacing=0.25, handletextpad=0.4)
