@@ -12,9 +12,9 @@ from landscape.quantize.scheme import Scheme
 
 def made(weight=None, bits=7, beta=200.0):
     weight = torch.randn(5, 7, dtype=torch.float64) if weight is None else weight
-    one = Bitwise(weight, bits)
+    one = Bitwise(weight.requires_grad_(), bits)
     one.beta.fill_(beta)
-    return weight, one
+    return weight.detach(), one
 
 
 def masked(one, active):
