@@ -67,7 +67,7 @@ def require_scale(scale: str, scheme: Scheme) -> None:
         raise ValueError(f"Expected a scale among {', '.join(SCALES)}, got {scale!r}: choose one of them.")
     if scale in STATED and scheme.family not in ("binary", "ternary"):
         raise ValueError(
-            f"Expected the scale layer or channel for {scheme.family} levels, got {scale!r}: choose one of these."
+            f"Expected the scale layer or channel for family {scheme.family}, got {scale!r}: choose one of these."
         )
 
 

@@ -66,7 +66,7 @@ def test_it_moves_between_formats_with_its_network():
     ("scale", "scheme", "message"),
     [
         ("two", Scheme(1), "Expected a scale among kaiming, .*, got 'two': choose"),
-        ("one", Scheme(3), "Expected the scale layer or channel for narrow levels, got 'one': choose"),
+        ("one", Scheme(3), "Expected the scale layer or channel for family narrow, got 'one': choose"),
     ],
 )
 def test_wrong_scales_are_refused(scale, scheme, message):

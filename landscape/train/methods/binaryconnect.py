@@ -51,8 +51,9 @@ def binaryconnect(*, stochastic: bool = False, scale: str = "kaiming", skip: str
     One gradient evaluation a step. H stands still from the beginning.
 
     The paper has H = 1, batch norm after every layer, and learning rates scaled by Glorot's coefficients; where a batch
-    norm follows, ``scale=glorot`` at the given learning rate amounts to the same with SGD. Without batch norm H = 1
-    makes outputs that grow with the width of a layer; the default, which keeps their variance through ReLU, is ours.
+    norm follows, ``scale=glorot`` at the given learning rate amounts to the same with SGD. ``scale=one`` does not scale
+    them: latent weights are then large beside the steps of usual learning rates. Without batch norm H = 1 makes outputs
+    that grow with the width of a layer; the default, which keeps their variance through ReLU, is ours.
 
     Latent weights begin as those of the layer, times one number such that their mean is ``|w| = H / 2``. Where they are
     uniform, as torch makes them, they are then uniform over [-H, H], as in the released code; stochastic weights begin

@@ -60,8 +60,8 @@ def mirror(
     -----
     One gradient evaluation a step. The optimizer is that of the settings: the paper's is Adam. Both variants hold u:
     the multiplicative update is the one above to rounding, without its overflow, and a weight that has become exactly 1
-    can turn back. There u shrinks as beta grows; an average is one of u in both, in which late weights count less the
-    smaller they became.
+    can turn back. There u shrinks as beta grows: an average, which is one of u, counts late weights less, and suits the
+    stable variant better.
 
     The scale, for networks without batch norm, is ours, and so is the schedule: in the released code beta grows by a
     factor of 1.02 every 200 steps (1.01 every 100 without the stable variant). The paper begins with random weights
