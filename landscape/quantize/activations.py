@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,10 +31,13 @@ class Activation(nn.Module):
         hard and ste round; derivatives through hard ones are refused, those of ste are the clipped straight-through
         estimator's: symmetric, reproducible, and not those of the loss. dither clips to the range and adds uniform
         noise of one step's width, the same for every example; fp lets everything pass. Both are differentiable.
+    stream : int, default=0
+        Which noise it is: a number for each layer.
     """
 
-    def __init__(self, grid: Grid, mode: str = "hard") -> None:
+    def __init__(self, grid: Grid, mode: str = "hard", stream: int = 0) -> None:
         super().__init__()
+        self.stream = stream
         self.kind, self.bits, self.low, self.high = grid.kind, grid.bits, grid.low, grid.high
         for name in ("scale", "zero", "levels"):
             self.register_buffer(name, getattr(grid, name), persistent=False)
@@ -54,8 +58,8 @@ class Activation(nn.Module):
 
     def _dithered(self, inputs: Tensor) -> Tensor:
         low, high = (self.grid.dequantize(torch.full_like(self.scale, code)) for code in (self.low, self.high))
-        generator = torch.Generator().manual_seed(SEED)
-        noise = torch.rand(inputs.shape[1:], generator=generator).to(inputs) - 0.5
+        drawn = np.random.default_rng((SEED, self.stream)).random(inputs.shape[1:])  # torch draws nothing under vmap
+        noise = torch.as_tensor(drawn - 0.5, dtype=inputs.dtype, device=inputs.device)
         return torch.clamp(inputs, low.to(inputs), high.to(inputs)) + noise * self.grid.step.to(inputs)
 
     def extra_repr(self) -> str:
@@ -73,7 +77,7 @@ def attach(model: nn.Module, grids: Mapping[str, Grid], mode: str = "hard") -> n
     """
     require_mode(mode)
     modules = dict(model.named_modules())
-    for name, grid in grids.items():
+    for stream, (name, grid) in enumerate(grids.items()):
         if name not in modules:
             raise ValueError(f"Expected a layer {name!r} whose activations are quantized, got a network without it.")
         if isinstance(modules[name], CONTAINERS):
@@ -82,7 +86,7 @@ def attach(model: nn.Module, grids: Mapping[str, Grid], mode: str = "hard") -> n
             )
         if grid.scale.numel() != 1:
             raise ValueError(f"Expected one scale for the activations of {name!r}, got {grid.scale.numel()}: give one.")
-        put_before(modules[name], Activation(grid, mode))
+        put_before(modules[name], Activation(grid, mode, stream))
     return model
 
 
