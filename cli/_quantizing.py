@@ -35,7 +35,7 @@ class Original(Source):
     """How a checkpoint becomes the network that is quantized, and the data that it is measured on."""
 
     batchnorm: Annotated[str, Parameter(group=ARITHMETIC)] = "keep"
-    "Statistics: keep (of the weights before rounding), or recalibrate (of the rounded ones, on the training split)."
+    "Statistics: keep (the checkpoint's), or recalibrate (those of the rounded weights, on the training split)."
 
     def require(self) -> None:
         """Refuse options that quantizing does not know."""
@@ -223,7 +223,7 @@ def written(checkpoints: Mapping[Path, Checkpoint]) -> None:
     try:
         for path, checkpoint in checkpoints.items():
             write(checkpoint, path)
-    except OSError:
+    except BaseException:  # an interruption too
         for path in new:
             path.unlink(missing_ok=True)
         raise

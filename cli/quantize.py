@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -114,7 +115,10 @@ def quantize(
     names = [f"w{scheme.bits}{fit.suffix}" for scheme in schemes]
     names += [_mixed_name(spent) + fit.suffix] if spent else []
     paths = quantizing.places(checkpoint, output, names, force)
-    _run(source.original(checkpoint), schemes, fit, spent, dict(zip(names, paths, strict=True)), skip)
+    try:
+        _run(source.original(checkpoint), schemes, fit, spent, dict(zip(names, paths, strict=True)), skip)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; nothing is written: run the same command again to start over.") from None
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,7 @@ def _quantized(opened: Opened, plan: dict[str, Scheme], fit: Fit, name: str) -> 
     calibration = "auto" if len({s.calibration for s in plan.values()}) > 1 else one.calibration
     where = device.device(opened.source.device)
     recalibrated = opened.resident() if opened.source.batchnorm == "recalibrate" else None
-    with meter(f"adaround {name}") as shown:
+    with meter(f"adaround {name}") if fit.rounding == "adaround" else nullcontext() as shown:
         network, quantization = ptq(
             opened.model.to(where), plan, rounding=fit.rounding, batches=_batches(opened, fit),
             iterations=fit.iterations, rate=fit.rate, batchnorm=opened.source.batchnorm, training=recalibrated,
@@ -216,6 +220,7 @@ def _mixed(
     from landscape.objective import Objective
     from landscape.ptq.calls import operations
     from landscape.ptq.mixed import mixed
+    from landscape.train.observers.progress import meter
 
     source, resident = opened.source, opened.resident(fit.images, fit.seed)
     objective = Objective(
@@ -226,7 +231,8 @@ def _mixed(
     counted = operations(opened.model.to(device.device(source.device)), resident.batch(slice(0, 1)).inputs)
     work = {f"{name}.weight" if name else "weight": count for name, count in counted.items()}
     offered = {name: schemes for name in axes}
-    found = mixed(part, offered, axes, work, spent, samples=fit.samples, seed=fit.seed)
+    with meter("products with the Hessian") as shown:
+        found = mixed(part, offered, axes, work, spent, samples=fit.samples, seed=fit.seed, progress=shown)
     print(quantizing.allocated(found))
     by_width = {scheme.bits: scheme for scheme in schemes}
     examples = {"examples": part.size, "fingerprint": part.examples[part.splits[0]].fingerprint()}

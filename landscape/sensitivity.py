@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,7 +94,13 @@ class Predictions:
 
 
 def block_traces(
-    objective: Objective, theta: Tensor | None, names: Iterable[str], *, samples: int = 64, seed: int = 0
+    objective: Objective,
+    theta: Tensor | None,
+    names: Iterable[str],
+    *,
+    samples: int = 64,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> BlockTraces:
     r"""Estimate the traces of the diagonal blocks of the Hessian that belong to named tensors.
 
@@ -112,6 +118,8 @@ def block_traces(
     samples : int, default=64
         Random vectors, at least 2.
     seed : int, default=0
+    progress : callable, optional
+        Told (products done, products in all).
 
     Raises
     ------
@@ -134,8 +142,15 @@ def block_traces(
     names = tuple(names)
     slices = _slices(objective, names)
     operator = hessian(objective, theta)
+
+    def product(rows: Tensor) -> Tensor:
+        image = operator(rows)
+        if progress is not None:
+            progress(operator.products, samples)
+        return image
+
     found = hutchinson(
-        operator, operator.dim, probes=samples, together=TOGETHER, slices=slices, seed=seed, like=operator.like
+        product, operator.dim, probes=samples, together=TOGETHER, slices=slices, seed=seed, like=operator.like
     ).parts
     assert found is not None
     assert isinstance(found.value, Tensor)

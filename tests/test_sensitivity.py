@@ -55,6 +55,12 @@ def test_mean_eigenvalues(objective):
     assert torch.equal(found.mean_error, found.error / torch.tensor([20, 15]))
 
 
+def test_progress_is_told(objective):
+    told = []
+    block_traces(objective, None, NAMES, samples=11, progress=lambda done, total: told.append((done, total)))
+    assert told == [(8, 11), (11, 11)]
+
+
 def test_names_may_come_in_any_order(objective):
     there, back = (block_traces(objective, None, names, samples=4) for names in (NAMES, NAMES[::-1]))
     assert torch.equal(there.trace, back.trace.flip(0))

@@ -90,6 +90,14 @@ def allocation(sensitivity: np.ndarray, costs: np.ndarray, limit: float) -> np.n
     References
     ----------
     Yao et al. (2021), HAWQ-V3: dyadic neural network quantization, arXiv:2011.10680.
+
+    Examples
+    --------
+    Two layers of 10 weights, at 8 or 4 bits, with 6 bits a weight to spend:
+
+    >>> costs = np.array([[80, 40], [80, 40]])
+    >>> allocation(np.array([[0.1, 0.9], [0.1, 0.3]]), costs, 120).tolist()
+    [0, 1]
     """
     cheapest = int(costs.min(1).sum())
     if cheapest > limit:

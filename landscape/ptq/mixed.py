@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,7 @@ def mixed(
     *,
     samples: int = 32,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Mixed:
     r"""Choose a width for every tensor: the least sum of HAWQ's sensitivities that a budget allows.
 
@@ -103,6 +104,8 @@ def mixed(
     samples : int, default=32
         Random vectors of the traces.
     seed : int, default=0
+    progress : callable, optional
+        Told (products done, products in all).
 
     Raises
     ------
@@ -129,7 +132,7 @@ def mixed(
     given = np.array(bits)
     costs, limit = budget.costs(count, work, given), budget.limit(count, work, given)
     allocation(np.zeros(costs.shape), costs, limit)  # a budget that is too small is told before the work
-    traces = block_traces(objective, None, names, samples=samples, seed=seed)
+    traces = block_traces(objective, None, names, samples=samples, seed=seed, progress=progress)
     squares = torch.stack([_squares(objective, name, schemes[name], axes[name]) for name in names], 1)  # (B, L)
     omega, error = traces.omega(squares)
     if negative := [name for name, trace in zip(names, traces.trace.tolist(), strict=True) if trace < 0]:

@@ -60,8 +60,8 @@ def ptq(
     rate : float, default=0.01
         Learning rate of AdaRound.
     batchnorm : {"keep", "recalibrate"}
-        Statistics: those of the weights before rounding, which rounding alone then changes the network by; or those of
-        the rounded weights on the training split.
+        Statistics: those that the network came with, so that rounding is all that changes, which needs no data and is
+        what users of post-training quantization expect; or those of the rounded weights on the training split.
     training : Resident, optional
         The training split, for "recalibrate".
     act_bits : int, optional

@@ -274,3 +274,12 @@ def test_a_checkpoint_whose_grids_were_changed(here, quantize):
     found["quantization"]["grids"]["1.weight"]["scale"] *= 2
     torch.save(found, "changed.pt")
     assert quantize("changed.pt", "--bits", "2").refused("changed.pt", "hash")
+
+
+def test_a_published_network_at_8_bits(shared, tmp_path, ask):
+    """Within half a point of its accuracy, on 1,000 images."""
+    given = ["--model", "resnet20", "--data", "cifar10", "--data-arg", f"root={shared / 'cifar10'}"]
+    given += ["--data-arg", "normalize=imagenet", "--split", "test", "--bits", "8", "-o", tmp_path / "w8.pt"]
+    found = ask("quantize", shared / "checkpoints" / "resnet20-12fca82f.th", *given, *CPU)
+    assert found.code == 0, found.err
+    assert checkpoint.read(tmp_path / "w8.pt").training["test_accuracy"] == pytest.approx(0.915, abs=0.005)
