@@ -123,7 +123,7 @@ def _strategy(origin: dict[str, Any]) -> str:
     from landscape.engine.plan import Plan
     from landscape.probes._contract import on_one_split
 
-    if "plan" not in origin and on_one_split(origin["command"]):
+    if "plan" not in origin and ("strategy" in origin or on_one_split(origin["command"])):
         return origin["lockstep"]["strategy"] if "lockstep" in origin else origin.get("strategy", "")
     plan = origin["plan"]
     return plan["products"] if "products" in plan else str(Plan(**plan))

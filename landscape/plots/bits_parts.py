@@ -73,11 +73,10 @@ def layers(result: Bits, ax: Axes) -> None:
     if hollow:
         ax.scatter([], [], s=2.6 * rcParams["font.size"], facecolors="white", edgecolors=GRAY, label="one is negative")
     ends = np.concatenate(reach)
-    ax.set(xscale="log", yscale="log")
     if ends.size:
         sides = np.array([ends.min() / 2, ends.max() * 2])
         ax.plot(sides, sides, color="black", linewidth=0.6, zorder=1)
-        ax.set(xlim=sides, ylim=sides)
+        ax.set(xscale="log", yscale="log", xlim=sides, ylim=sides)
     ax.set_xlabel(r"predicted, $g_i^\top\delta_i + \delta_i^\top H_{ii} \delta_i / 2$ [nat]")
     ax.set_ylabel("measured [nat]")
 

@@ -26,13 +26,13 @@ def _costs(result: Bits) -> tuple[str, list[list[str]]]:
     for k, split in enumerate(result.split.tolist()):
         header += [f"{split} loss", "change, paired"] + ["accuracy %"] * (result.accuracy is not None)
         full += [_pm(result.loss_full[k], result.loss_full_error[k]), ""]
-        full += [_percent(result, "accuracy_full", k)] * (result.accuracy is not None)
+        full += [_percent(result, "accuracy_full", k)] if result.accuracy is not None else []
     rows = [header, full]
     for i, count in enumerate(result.bits.tolist()):
         row = [str(count), f"{result.family[i]}, {result.calibration[i]}"]
         for k in range(len(result.split)):
             row += [_value(result, "loss", k, i), _value(result, "loss_change", k, i)]
-            row += [_percent(result, "accuracy", k, i)] * (result.accuracy is not None)
+            row += [_percent(result, "accuracy", k, i)] if result.accuracy is not None else []
         rows.append(row)
     return "loss and accuracy, ± standard errors over examples", rows
 
