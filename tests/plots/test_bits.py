@@ -16,7 +16,8 @@ from landscape.plots.interactive import interactive
 from landscape.plots.style import BLUE, ORANGE
 from landscape.probes.bits import Bits
 
-OPTIONAL = ("accuracy", "lambda_max", "trace", "scaled", "tensor_change", "spearman")  # and what begins like these
+# The first words of what may not be measured.
+OPTIONAL = ("accuracy", "lambda_max", "trace", "scaled", "tensor_change", "spearman")
 
 
 def made(widths=(8, 4, 2), scale=1.0, **changes):
@@ -173,8 +174,8 @@ def test_every_view_draws_without_numbers_that_are_finite(view):
     ("style", "words"),
     [
         ({"view": "3d"}, "a view, one of loss"), ({"view": "measure"}, "--quantity"),
-        ({"quantity": "best"}, "got 'best'"), ({"quantity": "family"}, "got 'family'"), ({"split": "dev"}, "one of train, test"),
-        ({"view": "segments", "split": "dev"}, "one of train, test"),
+        ({"quantity": "best"}, "got 'best'"), ({"quantity": "family"}, "got 'family'"),
+        ({"split": "dev"}, "one of train, test"), ({"view": "segments", "split": "dev"}, "one of train, test"),
     ],
 )  # fmt: skip
 def test_bad_knobs(style, words):
