@@ -29,7 +29,7 @@ def once(
     *, widths: str = "8/4/2", deploy: int | None = None, nested: bool = False, calibration: str = "auto",
     skip: str = SKIP,
 ) -> Method:  # fmt: skip
-    """Train one set of latent weights through rounding to several widths at once: ``L(w) = sum_b L(Q_b(w))``.
+    """Train one set of latent weights through rounding to several widths at once: the mean of ``L(Q_b(w))``.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ def once(
     width so (``objective_2_bits``, over the training split, in evaluation mode, as trained but for augmentation): of
     the last iterate where an average follows. These cost one forward pass a width, and one more for batch norm.
 
-    What another method adds to the objective is added once a width. Where examples are differentiated one by one, as in
-    ``sam:m=1``, the widths after the first are not counted as they should be.
+    The mean, in the place of a sum, keeps the learning rate what it is for one width. Where examples are differentiated
+    one by one, as in ``sam:m=1``, the widths after the first are not counted as they should be.
 
     References
     ----------
     Wu et al. (2023), Vertical layering of quantized neural networks for heterogeneous inference, arXiv:2212.05326. We
-    know its abstract alone: a sum with equal weights is a reconstruction.
+    know its abstract alone: that the losses have equal weights is a reconstruction.
     """
     bits = _read(widths)
     deployed = min(bits) if deploy is None else deploy
@@ -84,7 +84,7 @@ def once(
     further = [b for b in bits if b != deployed]
     return Method(
         quantizer=partial(put_on, make=make, skip=layers(skip)),
-        objectives=[partial(summed, further=further)],
+        objectives=[partial(averaged, further=further)],
         observers=[lambda: every(calibrate), lambda: Told(bits)],
         evaluations=len(bits),
     )
@@ -97,8 +97,8 @@ def _read(widths: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def summed(objective: Objective, *, further: Sequence[int]) -> Objective:
-    """Add the objectives at further widths in training mode; in evaluation mode only the width in use counts."""
+def averaged(objective: Objective, *, further: Sequence[int]) -> Objective:
+    """Take the mean with the objectives at further widths in training mode; in evaluation mode one width counts."""
 
     def total(model: nn.Module, batch: Batch, clock: Clock) -> Tensor:
         if not model.training:
@@ -113,7 +113,7 @@ def summed(objective: Objective, *, further: Sequence[int]) -> Objective:
                 found = found + objective(model, batch, clock)
             clock.spend(len(batch), whole)
         restore_default(after, device)
-        return found
+        return found / (1 + len(further))
 
     return total
 
