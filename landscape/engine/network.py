@@ -60,7 +60,11 @@ class View(Protocol):
     """A function from named parameters to the weights that the network has there; safe under vmap."""
 
     no_derivatives: str
-    grids: Mapping[str, Any]  # by the names of the parameters that it changes
+
+    @property
+    def grids(self) -> Mapping[str, Any]:
+        """What it rounds to, by the names of the parameters that it changes."""
+        ...
 
     def __call__(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Map values of all or some of the parameters."""
