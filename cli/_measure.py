@@ -99,7 +99,7 @@ class Job:
         if self.axes is not None:
             count = _contract.axes(self.probe)
             given["directions"] = self.axes.frame(loaded, self.checkpoints[1:], count, self.knobs)
-            if given["directions"] is None:
+            if given["directions"] is None and "norms" in known:
                 given["norms"] = loaded.norms
         with meter(f"{self.probe} of {self.checkpoints[0].name}") as shown:
             given |= {name: value for name, value in (("store", store), ("progress", shown)) if name in known}

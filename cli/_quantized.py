@@ -33,7 +33,8 @@ class Rounding:
     """The weights that are moved, and what is seen of them: dequant (the checkpoint as it is), latent (weights before
     rounding, rounded), requant (and calibrated anew at each point), smooth (mean over randomized rounding), soft (steps
     rounded off), lattice (deployed weights, by whole codes), bitplane (the plane through w and two widths), fp (weights
-    before rounding, as they are)."""
+    before rounding, as they are). Random directions have the lengths of the weights before rounding, where these are
+    known, so that widths compare."""
     samples: Annotated[int, Parameter(group=QUANTIZATION)] = 16
     "Of smooth: networks rounded at random, the same random numbers at every point."
     temperature: Annotated[float, Parameter(group=QUANTIZATION)] = 0.1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RED = "#D55E00"
 NAMED = 4  # checkpoints that are few enough to be named one by one
 OFF = 1e-6  # of the distances in the plane, below which a checkpoint lies on it
-LETTER = 0.55  # width of a letter, in sizes of type
+LETTER = 0.75  # width of a letter over the height of a line
 
 
 def landmarks(ax: Axes, result: Surface, values: np.ndarray | None = None) -> None:
@@ -85,7 +85,7 @@ def _bitplane(result: Surface) -> bool:
 
 def _names(ax: Axes, texts: list[str], points: np.ndarray) -> None:
     """Write names beside points, where the axes have more room, and no name or point lies yet."""
-    height = 0.85 * rcParams["font.size"]
+    height = 1.1 * rcParams["font.size"]
     middle = np.mean(ax.get_xlim()), np.mean(ax.get_ylim())  # asking for them brings the scale up to date
     at = ax.transData.transform(points) * 72 / ax.figure.dpi
     mark = 0.5 * rcParams["lines.markersize"] + 1.5

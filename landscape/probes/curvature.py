@@ -77,6 +77,7 @@ def curvature(
     multiple: float = 10.0,
     tolerance: float = 1e-2,
     limit: int = 200,
+    norms: torch.Tensor | None = None,
     seed: int = 0,
     store: Callable | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -107,6 +108,8 @@ def curvature(
         Largest residual relative to each eigenvalue, whose own relative error is about the square of it.
     limit : int, default=200
         Largest number of products at a point; what has not converged by then is marked.
+    norms : Tensor of shape (D,), optional
+        The weights whose filters give random directions their lengths; those at the center by default.
     seed : int, default=0
         Of random directions, and of the solver's start vectors.
     store : callable, optional
@@ -141,7 +144,8 @@ def curvature(
 
     _expect(limit)
     drawn = frames(
-        objective, 2, directions, center=center, draws=1, normalization=normalization, include=include, seed=seed
+        objective, 2, directions, center=center, draws=1,
+        normalization=normalization, include=include, norms=norms, seed=seed,
     )
     grid = axes(objective, drawn(0), span, points, multiple)
     arrays, plan, beginning = neighbours(
