@@ -30,8 +30,9 @@ def plot(
     Parameters
     ----------
     results : Path
-        HDF5 files of landscape, or of Li et al.'s scripts. Several spectra share one pair of axes; several of any kind
-        can be looked at together as .html.
+        HDF5 files of landscape, or of Li et al.'s scripts. Several spectra share one pair of axes, several surfaces one
+        scale: those of one network at several widths are sorted by bits, and have a slider as .html. Several of any
+        kind can be looked at together as .html.
     output : Path, optional
         The figure: .pdf, .png, .svg or .html; RESULT.pdf of the first by default.
     view : str, optional
