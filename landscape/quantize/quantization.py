@@ -136,7 +136,7 @@ def _require_on(grid: Grid, name: str, tensor: Tensor, path: Any) -> None:
             f"{path}: expected scales that fit {name!r} of shape {tuple(tensor.shape)}, got "
             f"{tuple(grid.scale.shape)} for {tensor.dtype}: the file is damaged."
         )
-    away = int((grid.hard(tensor) != tensor).sum())
+    away = int((grid.to(tensor).hard(tensor) != tensor).sum())
     if away:
         raise ValueError(
             f"{path}: expected the weights of {name!r} on their grid, got {away} of {tensor.numel()} beside "
