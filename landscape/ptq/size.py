@@ -33,7 +33,7 @@ def _packed(tensor: Tensor, grid: Grid) -> int:
 @torch.no_grad()
 def relative_error(state: Mapping[str, Tensor], quantization: Quantization) -> float:
     """Return |Q(w) - w| / |w| over all quantized weights together; NaN where those before rounding are not known."""
-    pairs = [(state[name].double(), latent.double()) for name, latent in quantization.latent.items()]
+    pairs = [(state[name].double().cpu(), latent.double().cpu()) for name, latent in quantization.latent.items()]
     if not pairs:
         return float("nan")
     error = sum(float((value - latent).square().sum()) for value, latent in pairs)
