@@ -39,7 +39,7 @@ MEASURES = {
 def curves(results: Mapping[str, Bits], ax: Axes, quantity: str, split: str | None = None) -> None:
     """Draw a quantity of one or several networks over their widths, full precision as a level where it is known."""
     widths = every_width(results.values())
-    drawn, levels = [], False
+    drawn, levels = [], []
     for index, (name, result) in enumerate(results.items()):
         places = [widths.index(b) for b in result.bits.tolist()]
         for number, (part, values, errors, level) in enumerate(_rows(result, quantity, split)):
@@ -50,10 +50,11 @@ def curves(results: Mapping[str, Bits], ax: Axes, quantity: str, split: str | No
                     linestyle=dash, label=label, **look)  # fmt: skip
             drawn.append((places, values, errors, look["color"]))
             if level is not None and (len(results) == 1 or number == 0):
-                levels = True
+                levels.append(part)
                 ax.axhline(level, linewidth=0.7, linestyle=LEVEL, zorder=0.9, **look)
     if levels:
-        ax.plot([], [], color=GRAY, linewidth=0.7, linestyle=LEVEL, label="full precision")
+        label = "full precision" + (f", {levels[0]}" if len(results) > 1 and levels[0] else "")
+        ax.plot([], [], color=GRAY, linewidth=0.7, linestyle=LEVEL, label=label)
     _scale(ax, quantity, [values for _, values, _, _ in drawn])
     _bands(ax, drawn)
     ticks(ax, widths)
