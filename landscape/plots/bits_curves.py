@@ -80,7 +80,7 @@ def sharpness(result: Bits, ax: Axes) -> None:
         )  # fmt: skip
     ax.set_yscale("log")
     ticks(ax, widths)
-    ax.set_ylabel(f"on the {result.split[0]} loss [nat]")
+    ax.set_ylabel(f"sharpness of the {result.split[0]} loss [nat]")
 
 
 def every_width(results: Iterable[Bits]) -> list[int]:
