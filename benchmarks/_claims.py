@@ -85,16 +85,19 @@ def page(trials: dict[str, Trial], found: dict[str, Study]) -> str:
     """Write all claims as one family of tests, and below them what every study measured."""
     rows = [(name, *pair) for name, result in found.items() for pair in judged(trials[name], result)]
     compared = [paired(values, scale=claim.scale) for _, claim, values in rows]
-    corrected = holm(np.array([result.p[1] for result in compared]))
+    tested = [float(result.p[1] if np.isfinite(result.p[1]) else result.p_sign[1]) for result in compared]
+    corrected = holm(np.array(tested))
     lines = [
         "| claim | study | effect [95 % interval] | p | Holm p | d_z | seeds | verdict |",
         "|---|---|---:|---:|---:|---:|---:|---|",
     ]
-    for (name, claim, _), result, p in zip(rows, compared, corrected, strict=True):
+    for (name, claim, _), result, single, p in zip(rows, compared, tested, corrected, strict=True):
         lines.append(
-            f"| {claim.says} ({claim.source}) | {name} | {effect(claim, result)} | {result.p[1]:.1e} | {p:.1e} "
+            f"| {claim.says} ({claim.source}) | {name} | {effect(claim, result)} | {single:.1e} | {p:.1e} "
             f"| {result.effect[1]:.1f} | {result.pairs[1]} | {verdict(claim, result.mean[1], p)} |"
         )
+    if not all(np.isfinite(result.p[1]) for result in compared):
+        lines += ["", "Where all differences are equal a t-test has no answer; p is then that of the sign test."]
     lines += ["", "A ratio (x) is that of geometric means, else a difference of means."]
     lines += ["", "The Hessian of the cross entropy shrinks with the training loss, which is not the same for all "
               "methods: where a study has λ_max, its table has the ratio of the two as well."]  # fmt: skip

@@ -20,6 +20,7 @@ from landscape.study.run import Finished, Value
 WIDTHS = (8, 4, 3, 2)
 STEP = 0.5  # along the gradient at the quantized weights
 SHARE = 0.05  # of the length of the weights, of a step that is relative to it
+ALLOWED = 0.3  # bits that a budget may be missed by
 RANKED = 3  # bits at which layers are ranked
 
 
@@ -87,6 +88,16 @@ def ranks(found: Finished) -> dict[str, Value]:
     return {f"rank_{name}": (float(spearmanr(each, rises)[0]), 0.0) for name, each in known.items()} | {
         "rank_none": (0.0, 0.0)
     }
+
+
+def soft(found: Finished) -> dict[str, Value]:
+    """Tell how far soft bits are from the deployed ones half way and at the end, and the budget missed; exact."""
+    history = found.checkpoint.training["history"]
+    target = found.checkpoint.training["arguments"]["csq"]["target"]
+    gaps = [abs(record["soft_hard_gap"]) for record in history]
+    miss = abs(history[-1]["bits"] - target)
+    numbers = {"gap_middle": gaps[len(gaps) // 2], "gap_end": gaps[-1], "budget_miss": miss, "allowed_miss": ALLOWED}
+    return {name: (float(value), 0.0) for name, value in numbers.items()}
 
 
 def latent(found: Finished, split: str) -> Objective:

@@ -87,7 +87,7 @@ def trials() -> dict[str, Trial]:
                    "Xiao et al. 2023, arXiv:2212.02770", (f"csq:target={target}", "budget_miss"),
                    (f"csq:target={target}", "allowed_miss"), "lower")
              for target in (3, 4)],
-            lambda seed: digits(), small, usual, ()),
+            lambda seed: digits(), small, usual, (measures.soft,)),
         "once": Trial(
             "Digits, MLP of 32 units, 30 epochs; every network at 8, 4, 3 and 2 bits afterwards",
             ("ste:bits=8", "ste:bits=4", "ste:bits=2", "once:widths=8/4/3/2"),
