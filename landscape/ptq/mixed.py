@@ -33,6 +33,8 @@ class Mixed:
         Multiply-accumulate operations of one example.
     omega, omega_error : array (L, B)
         HAWQ's sensitivity at every width, in nats, and its standard error.
+    counted : array (L, B)
+        What is minimized: Omega of the trace, or of its standard error where that is larger.
     chosen : array (L,)
         Index of the width of each tensor.
     """
@@ -43,6 +45,7 @@ class Mixed:
     operations: np.ndarray
     omega: np.ndarray
     omega_error: np.ndarray
+    counted: np.ndarray
     chosen: np.ndarray
 
     @property
@@ -115,8 +118,8 @@ def mixed(
 
     Notes
     -----
-    Cost: `samples` products with the Hessian. A trace that is estimated below 0 counts as 0, with a warning. What two
-    layers do together is not in Omega.
+    Cost: `samples` products with the Hessian. A trace below its standard error counts with that error, with a warning:
+    what is not known to be insensitive is not given the fewest bits. What two layers do together is not in Omega.
 
     References
     ----------
@@ -135,13 +138,15 @@ def mixed(
     traces = block_traces(objective, None, names, samples=samples, seed=seed, progress=progress)
     squares = torch.stack([_squares(objective, name, schemes[name], axes[name]) for name in names], 1)  # (B, L)
     omega, error = traces.omega(squares)
-    if negative := [name for name, trace in zip(names, traces.trace.tolist(), strict=True) if trace < 0]:
+    unknown = [name for name, below in zip(names, traces.trace < traces.error, strict=True) if below]
+    if unknown:
         warnings.warn(
-            f"the estimated trace is negative for {', '.join(negative)}: they count as insensitive to their width.",
-            stacklevel=2,
-        )
-    chosen = allocation(omega.T.numpy(), costs, limit)
-    return Mixed(budget, bits, traces, work, omega.T.numpy(), error.T.numpy(), chosen)
+            f"the traces of {', '.join(unknown)} are below their standard errors, which they count with: give more "
+            "--samples or --images.", stacklevel=2,
+        )  # fmt: skip
+    counted = torch.maximum(omega, error).T.numpy()
+    chosen = allocation(counted, costs, limit)
+    return Mixed(budget, bits, traces, work, omega.T.numpy(), error.T.numpy(), counted, chosen)
 
 
 def _size(objective: Objective, name: str) -> int:
