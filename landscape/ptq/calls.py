@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from landscape.quantize.layers import layers
 @torch.no_grad()
 def order(model: nn.Module, inputs: Any) -> dict[str, int]:
     """Map the linear and convolutional layers of a network to the times that they are called, in the order of calls."""
+    model = deepcopy(model).eval()
     found: dict[str, int] = {}
 
     def count(name: str) -> None:
@@ -30,6 +32,7 @@ def order(model: nn.Module, inputs: Any) -> dict[str, int]:
 @torch.no_grad()
 def operations(model: nn.Module, inputs: Any) -> dict[str, int]:
     """Count the multiply-accumulate operations of each layer; of one example, if the inputs are those of one."""
+    model = deepcopy(model).eval()  # in training mode a pass would move the statistics of batch norm
     found: dict[str, int] = {name: 0 for name, _ in layers(model)}
 
     def count(name: str, layer: nn.Module, given: tuple, output: Tensor) -> None:

@@ -82,6 +82,16 @@ def test_layers_in_the_order_of_calls():
     assert operations(Shared(), torch.randn(1, 3)) == {"last": 6, "shared": 18, "idle": 0}
 
 
+@pytest.mark.parametrize("looking", [order, operations])
+def test_looking_at_a_network_leaves_it_as_it_was(looking):
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    looking(model, torch.randn(8, 3))
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert model.training
+    assert not model[0]._forward_hooks
+
+
 def test_what_enters_a_layer():
     model, batches = Shared(), [torch.randn(2, 3), torch.randn(4, 3)]
     found = list(entering(model, "shared", batches, 2))
