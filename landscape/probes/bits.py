@@ -218,15 +218,15 @@ def bits(
     skip: tuple[str, ...] = (),
     curvature: bool = True,
     layers: bool = True,
-    ascent: int = 10,
+    ascent: int = 6,
     flips: float = 0.05,
-    draws: int = 10,
+    draws: int = 6,
     rho: float = 0.01,
     spacing: float = 1e-5,
-    points: int = 11,
-    probes: int = 16,
+    points: int = 7,
+    probes: int = 8,
     tolerance: float = 0.05,
-    limit: int = 60,
+    limit: int = 20,
     seed: int = 0,
     store: Callable | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -261,23 +261,23 @@ def bits(
         Largest eigenvalues and traces, at w and at every Q(w).
     layers : bool, default=True
         Sensitivity of every weight: measured, and as predicted.
-    ascent : int, default=10
+    ascent : int, default=6
         Steps of the search in the box of the bins.
     flips : float, default=0.05
         Share of the codes that are moved by one.
-    draws : int, default=10
+    draws : int, default=6
         Random draws of these codes, at least 2.
     rho : float, default=0.01
         Radius of SAM's step, relative to the length of Q(w).
     spacing : float, default=1e-5
         Distance of the neighbours of w that are rounded too, along random directions, in lengths of filters.
-    points : int, default=11
+    points : int, default=7
         Points from each width to the next, ends included.
-    probes : int, default=16
+    probes : int, default=8
         Random vectors of each trace, at least 2.
     tolerance : float, default=0.05
         Residual of the eigenvalues, relative to them; their own relative error is about the square of it.
-    limit : int, default=60
+    limit : int, default=20
         Products for an eigenvalue, at most; what has not converged by then is marked.
     seed : int, default=0
         Of all random vectors and draws, which are the same for every width.
