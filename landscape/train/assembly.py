@@ -77,6 +77,7 @@ def assembled(
         gradient=gradient if settings.clip is None else clipped(settings.clip, gradient),
         schedules={"lr": rate(settings, method), **method.schedules},
         observers=[make() for make in (*method.observers, *filter(None, [method.average]))],
+        corrections=[make() for make in method.corrections],
     )
 
 

@@ -44,8 +44,11 @@ class Run:
     schedules : dict of str to callable (clock) -> float
         By name of the hyper-parameter. Names that the optimizer's groups know are set there; a step has all in `hyper`.
     observers : sequence of callables (run) -> None
-        Called before the first step and after every step; one with ``state_dict`` and ``load_state_dict`` is resumed,
-        and one with ``finish`` is called so, once, after the last step.
+        Called before the first step and after every step; one with ``begin`` is called so at the beginning of every
+        epoch, before its first step, and one with ``finish``, once, after the last step; one with ``state_dict`` and
+        ``load_state_dict`` is resumed.
+    corrections : list of callables (run) -> None
+        Called when observers are, before them: what ends a step by changing the weights, or the grids they lie on.
     losses : list of Tensor
         Loss of each step of the epoch under way.
     history : list of dict
@@ -69,6 +72,7 @@ class Run:
     gradient: Gradient = plain
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     observers: Sequence[Callable[[Run], Any]] = ()
+    corrections: Sequence[Callable[[Run], Any]] = ()
     losses: list[Tensor] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
@@ -128,9 +132,7 @@ def fit(run: Run) -> Run:
             advance(run)
             _watch(run)
             _show(run)
-        for see in run.observers:
-            if hasattr(see, "finish"):
-                see.finish(run)
+        _tell(run, "finish")
     return run
 
 
@@ -145,6 +147,7 @@ def advance(run: Run) -> None:
     if clock.between_epochs:
         run.batches.shuffle()
         run.losses.clear()
+        _tell(run, "begin")
     hyper = {name: schedule(clock) for name, schedule in run.schedules.items()}
     for group in run.optimizer.param_groups:
         group.update({name: value for name, value in hyper.items() if name in group})
@@ -164,8 +167,14 @@ def epoch_loss(run: Run) -> float:
 
 
 def _show(run: Run) -> None:
-    for see in run.observers:
+    for see in (*run.corrections, *run.observers):
         see(run)
+
+
+def _tell(run: Run, verb: str) -> None:
+    for see in run.observers:
+        if hasattr(see, verb):
+            getattr(see, verb)(run)
 
 
 def _watch(run: Run) -> None:

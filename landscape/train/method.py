@@ -59,6 +59,8 @@ class Method:
         By name of the hyper-parameter.
     observers : sequence of callables () -> observer
         Each makes an observer of one run, so that runs share no state.
+    corrections : sequence of callables () -> callable (run) -> None
+        The same for what ends a step by changing the weights or their grids: it comes before what observers see.
     evaluations : int
         Gradient evaluations of one step, each over a whole batch; those of two methods are multiplied.
     surgery : tuple of str
@@ -78,6 +80,7 @@ class Method:
     objectives: Sequence[Callable[[Objective], Objective]] = ()
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     observers: Sequence[Callable[[], Seen]] = ()
+    corrections: Sequence[Callable[[], Seen]] = ()
     evaluations: int = 1
     surgery: tuple[str, ...] = ()
     arguments: dict[str, dict[str, Any]] = field(default_factory=dict)

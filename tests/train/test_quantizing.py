@@ -79,6 +79,16 @@ def test_the_deployed_checkpoint_has_exactly_the_loss_that_was_reported(text, tm
     assert bool(found.quantization.activations) == ("acts" in text or text.startswith("bnn"))
 
 
+@pytest.mark.parametrize("text", TEXTS)
+def test_checkpoints_on_the_way_have_the_losses_that_the_history_tells(text, tmp_path):
+    """Grids move at the beginning of an epoch or within a step: never between what is measured and what is written."""
+    given = {"method": text, "output": tmp_path / "a.pt", "every": 1, "device": "cpu"}
+    trained = train(toy(), network(), SETTINGS, **given)
+    for record in trained.history:
+        found = checkpoint.read(tmp_path / f"a.trajectory/epoch-{record['epoch']:04d}.pt")
+        assert measured(checkpoint.fitted(found, network()), "test") == record["test_loss"]
+
+
 @pytest.mark.parametrize("text", [*QUANTIZING, "lsq:acts=3"])
 def test_probes_stand_at_the_deployed_weights(text):
     trained = whole(text)
@@ -89,7 +99,7 @@ def test_probes_stand_at_the_deployed_weights(text):
         assert objective.gradient(objective.theta).norm() > 0
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", [text for text in TEXTS if text != "csq"])  # which rounds bits, not their sum
 def test_latent_weights_round_to_the_deployed_ones(text):
     found = whole(text).checkpoint
     for name, grid in found.quantization.grids.items():

@@ -77,8 +77,9 @@ def binaryconnect(*, stochastic: bool = False, scale: str = "kaiming", skip: str
     def make(weight: Tensor, axis: int) -> Scaled:
         return kind(weight, BINARY, axis, identity, scale=scale)
 
-    seen = (lambda: clip, *([lambda: draw, partial(Settle, displaced=True)] if stochastic else []), Codes)
-    return Method(quantizer=partial(_put, make=make, skip=layers(skip)), observers=seen)
+    seen = (*([lambda: draw, partial(Settle, displaced=True)] if stochastic else []), Codes)
+    put = partial(_put, make=make, skip=layers(skip))
+    return Method(quantizer=put, observers=seen, corrections=(lambda: clip,))
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from landscape.quantize.signs import SignInput
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.clip import clip
-from landscape.train.observers.fit_inputs import fit_inputs
+from landscape.train.observers.fit_inputs import FitInputs
 
 
 def bnn(*, acts: int | None = 1, scale: str = "one", skip: str = SKIP) -> Method:
@@ -61,5 +61,6 @@ def bnn(*, acts: int | None = 1, scale: str = "one", skip: str = SKIP) -> Method
     inside = None if acts is None else SignInput
     return Method(
         quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip), raw=True),
-        observers=(lambda: clip, lambda: fit_inputs),
+        observers=(FitInputs,),
+        corrections=(lambda: clip,),
     )

@@ -75,7 +75,8 @@ def csq(
     Steep slopes make long gradients, and short runs steep slopes early: bound them, as with ``--clip 1``. Masks leave
     the budget by one bit of a layer where a step throws one over after the slope has become too steep to bring it back.
 
-    The slope grows with every step, and not once an epoch; the latent weights of the checkpoint are the soft ones. An
+    The slope grows with every step, and not once an epoch; the latent weights of the checkpoint are the soft ones:
+    while bits are undecided, another value than the deployed one, whose bits are rounded one by one, may be nearer. An
     average of weights is one of logits: bits that are on more than off stay on, and the gap is that of the last
     iterate.
 

@@ -13,7 +13,7 @@ from landscape.train.clock import Clock
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.decay import decay
-from landscape.train.observers.fit_inputs import fit_inputs
+from landscape.train.observers.fit_inputs import FitInputs
 
 LOW, HIGH = -3, 1  # decimal logarithms of t at the beginning of a run and at its end
 
@@ -59,7 +59,7 @@ def irnet(*, acts: int | None = None, skip: str = SKIP) -> Method:
     return Method(
         quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip), raw=True),
         schedules={"t": steepness, "k": height},
-        observers=(lambda: decay, lambda: fit_inputs),
+        observers=(lambda: decay, FitInputs),
     )
 
 

@@ -11,7 +11,7 @@ from landscape.quantize.inputs import put_around, require_bits
 from landscape.quantize.scheme import Scheme
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers
-from landscape.train.observers.fit_inputs import fit_inputs
+from landscape.train.observers.fit_inputs import FitInputs
 from landscape.train.observers.follow import refit
 
 
@@ -63,5 +63,6 @@ def lqnets(*, bits: int = 2, acts: int | None = None, skip: str = SKIP) -> Metho
     inside = None if acts is None else partial(BasedInput, acts)
     return Method(
         quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip)),
-        observers=(lambda: fit_inputs, lambda: refit),
+        observers=(FitInputs,),
+        corrections=(lambda: refit,),
     )

@@ -11,7 +11,7 @@ from landscape.quantize.scheme import Scheme
 from landscape.quantize.steps import Stepped, SteppedInput
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers
-from landscape.train.observers.fit_inputs import fit_inputs
+from landscape.train.observers.fit_inputs import FitInputs
 from landscape.train.observers.follow import bound
 
 
@@ -61,5 +61,6 @@ def lsq(*, bits: int = 4, acts: int | None = None, channels: bool = False, skip:
     inside = None if acts is None else partial(SteppedInput, acts)
     return Method(
         quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip)),
-        observers=(lambda: fit_inputs, lambda: bound),
+        observers=(FitInputs,),
+        corrections=(lambda: bound,),
     )

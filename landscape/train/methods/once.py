@@ -18,6 +18,7 @@ from landscape.train.fit import Run
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.every import every
+from landscape.train.observers.settle import Settle
 from landscape.train.refresh import refresh
 from landscape.train.step import Objective, still
 from landscape.train.streams import default_states, restore_default
@@ -54,7 +55,8 @@ def once(
     Notes
     -----
     One gradient evaluation a width, with the same dropout masks. Only the pass of the deployed width moves batch-norm
-    statistics. The grids are calibrated anew at the end of every epoch, the last one included.
+    statistics. The grids are calibrated anew at the end of every epoch, the last one included; the run ends with
+    statistics found afresh for the weights on the last ones.
 
     The checkpoint keeps the latent weights, and the others of its widths are made of them afterwards: by
     ``landscape quantize --bits``, whose grids are those of training unless they are nested; a network with batch norm
@@ -85,7 +87,8 @@ def once(
     return Method(
         quantizer=partial(put_on, make=make, skip=layers(skip)),
         objectives=[partial(averaged, further=further)],
-        observers=[lambda: every(calibrate), lambda: Told(bits)],
+        observers=[Settle, lambda: Told(bits)],
+        corrections=[lambda: every(calibrate)],
         evaluations=len(bits),
     )
 

@@ -103,7 +103,8 @@ def proxquant(
     return Method(
         quantizer=put,
         schedules={"strength": rising(strength, freeze)},
-        observers=(partial(Approach, freeze), partial(Settle, displaced=True), Codes),
+        observers=(partial(Settle, displaced=True), Codes),
+        corrections=(partial(Approach, freeze),),
     )
 
 

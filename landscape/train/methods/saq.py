@@ -14,7 +14,7 @@ from landscape.quantize.standardized import Standardized
 from landscape.train.gradients.at_quantized import at_quantized
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers
-from landscape.train.observers.calibrate import calibrate
+from landscape.train.observers.calibrate import Calibrate
 
 QUANTIZERS = ("liq", "ste")
 
@@ -62,7 +62,7 @@ def saq(*, bits: int = 4, rho: float = 0.1, quantizer: str = "liq", skip: str = 
     def make(weight: Tensor, axis: int) -> Quantizer:
         return Standardized(weight, bits) if quantizer == "liq" else Quantized(weight, scheme, axis, clipped)
 
-    observers = (lambda: calibrate,) if quantizer == "ste" else ()
+    observers = (Calibrate,) if quantizer == "ste" else ()
     return Method(
         gradient=at_quantized(rho), quantizer=partial(put_on, make=make, skip=layers(skip)), observers=observers,
         evaluations=2,

@@ -13,8 +13,8 @@ from landscape.quantize.parametrization import Quantized
 from landscape.quantize.ranges import Ranged
 from landscape.quantize.scheme import Scheme
 from landscape.train.method import Method
-from landscape.train.observers.calibrate import calibrate
-from landscape.train.observers.fit_inputs import fit_inputs
+from landscape.train.observers.calibrate import Calibrate
+from landscape.train.observers.fit_inputs import FitInputs
 
 SKIP = ""  # what of a network keeps full precision: nothing, unless asked for
 
@@ -68,7 +68,7 @@ def ste(
     inside = None if acts is None else partial(Ranged, acts)
     return Method(
         quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip)),
-        observers=(lambda: calibrate, lambda: fit_inputs),
+        observers=(Calibrate, FitInputs),
     )
 
 

@@ -12,25 +12,35 @@ from landscape.train.streams import default_states, restore_default
 EXAMPLES = 256  # of the training split, evenly spread over it
 
 
-@torch.no_grad()
-def fit_inputs(run: Run) -> None:
+class FitInputs:
     """Fit the quantizers of activations before the first step; those that follow, at the beginning of every epoch too.
 
     One pass over 256 training examples as a step of training makes it, without augmentation, and without a trace: no
     statistics move, and the random state stays.
     """
-    clock = run.clock
-    begins = clock.step == 0
-    if not begins and (clock.finished or not clock.between_epochs):
-        return
-    known = [one for one in inputs(run.model).values() if begins or one.again]
+
+    def __call__(self, run: Run) -> None:
+        """Fit all before the first step; after a step, nothing."""
+        if run.clock.step == 0:
+            fit(run)
+
+    def begin(self, run: Run) -> None:
+        """Fit those that follow, but for the first epoch, whose grids are there."""
+        if run.clock.step > 0:
+            fit(run, again=True)
+
+
+@torch.no_grad()
+def fit(run: Run, *, again: bool = False) -> None:
+    """Fit the quantizers of activations of a run, or only those that are fitted `again` and again."""
+    known = [one for one in inputs(run.model).values() if one.again or not again]
     if not known:
         return
     data, device = run.batches.resident, run.streams.device
     few = data.batch(slice(None, None, -(-len(data) // EXAMPLES)))
     before = default_states(device)
     with still(run.model):
-        with fitting(run.model, again=not begins):
+        with fitting(run.model, again=again):
             run.model(few.inputs)
         found = [one.state_dict() for one in known]
     for one, state in zip(known, found, strict=True):

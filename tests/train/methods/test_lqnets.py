@@ -20,13 +20,13 @@ SETTINGS = Settings(epochs=2, batch_size=16, lr=0.05, momentum=0.0, weight_decay
 def run_of(toy, text, model):
     resident = Resident(toy.split("train"), torch.float64, torch.device("cpu"))
     run = assembled(resident, model, SETTINGS, loss="cross_entropy", method=method(text))
-    for see in run.observers:
+    for see in (*run.corrections, *run.observers):
         see(run)
     return run
 
 
 def show(run):
-    for see in run.observers:
+    for see in (*run.corrections, *run.observers):
         see(run)
 
 

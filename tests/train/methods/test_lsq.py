@@ -37,7 +37,7 @@ def test_one_step_of_weights_and_activations_by_hand(toy):
     """One layer, softmax: the gradients in the weights, the bias and both step sizes."""
     model = nn.Linear(5, 3)
     run = run_of(toy, "lsq:bits=3,acts=3", nn.Sequential(model))
-    for see in run.observers:
+    for see in (*run.corrections, *run.observers):
         see(run)
     w, b = (p.detach().double() for p in (model.weight, model.bias))
     s = 2 * w.abs().mean() / math.sqrt(3)
@@ -77,14 +77,14 @@ def test_step_sizes_are_trained_and_stay_positive(toy):
 
 def test_step_sizes_that_were_thrown_across_zero_are_halved_instead(toy):
     run = run_of(toy, "lsq:bits=2")
-    for see in run.observers:
+    for see in (*run.corrections, *run.observers):
         see(run)
     advance(run)
     before = {name: quantizer.before.clone() for name, (quantizer, _) in quantizers(run.model).items()}
     with torch.no_grad():
         for quantizer, _ in quantizers(run.model).values():
             quantizer.scale.neg_()
-    for see in run.observers:
+    for see in (*run.corrections, *run.observers):
         see(run)
     for name, (quantizer, _) in quantizers(run.model).items():
         assert torch.allclose(quantizer.scale, before[name] / 2)
