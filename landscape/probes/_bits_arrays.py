@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +21,13 @@ BY_SPLIT = 1  # place of the axis of widths in arrays that lead with the split
 
 
 def measured(
-    objective: Objective, theta: Tensor | None, settings: Settings, store: Callable | None,
+    objective: Objective, theta: Tensor | None, settings: Settings, by_split: Collection[str], store: Callable | None,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Do the work, width by width, and return the arrays of a `Bits` and its origin."""
+    """Do the work, width by width, and return the arrays of a `Bits` and its origin.
+
+    The axis of widths (or of segments) comes first, or after the split in the arrays that are `by_split`.
+    """
     point = objective.theta if theta is None else torch.as_tensor(theta).to(objective.theta).detach()
 
     def planned() -> dict:
@@ -39,7 +42,10 @@ def measured(
     for asked, name in ((settings.curvature, "trace_full"), (settings.layers, "tensor_trace")):
         if not asked:
             found = {n: array for n, array in found.items() if n not in (name, f"{name}_error")}
-    found |= {name: _stacked(name, [one[name] for one in each]) for name in each[0] if name not in BESIDE}
+    found |= {
+        name: np.stack([one[name] for one in each], axis=BY_SPLIT if name in by_split else 0)
+        for name in each[0] if name not in BESIDE
+    }  # fmt: skip
     pieces = [whole, *each]
     origin = objective.record() | {
         "split": objective.splits[0], "seed": settings.seed, "strategy": cut["strategy"], "skip": list(settings.skip),
@@ -49,14 +55,6 @@ def measured(
         **{kind: sum(int(piece[kind]) for piece in pieces) for kind in CALLS},
     }  # fmt: skip
     return found | _scaled(found) | _coordinates(objective, settings, work) | {"origin": origin}
-
-
-def _stacked(name: str, arrays: list[np.ndarray]) -> np.ndarray:
-    """Put the axis of widths (or of segments) first, or after the split."""
-    from landscape.probes.bits import Bits
-
-    dims = Bits.declared()[name]["dims"]
-    return np.stack(arrays, axis=BY_SPLIT if dims[0] == "split" else 0)
 
 
 def _coordinates(objective: Objective, settings: Settings, work: Work) -> dict[str, Any]:

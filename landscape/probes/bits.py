@@ -328,7 +328,8 @@ def bits(
     )  # fmt: skip
     from landscape.probes._bits_arrays import measured  # it imports torch, which reading a result does not need
 
-    return Bits(**measured(objective, theta, settings, store, progress))
+    by_split = {name for name, told in Bits.declared().items() if told["dims"][:1] == ("split",)}
+    return Bits(**measured(objective, theta, settings, by_split, store, progress))
 
 
 def cost(objective: Objective, **knobs: Any) -> Cost:
