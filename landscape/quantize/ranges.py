@@ -12,6 +12,7 @@ from landscape.quantize.inputs import Input
 from landscape.quantize.scheme import Scheme
 
 SAMPLE = 2**16  # numbers that a range is fitted to
+SEED = 0
 
 
 class Ranged(Input):
@@ -27,12 +28,15 @@ class Ranged(Input):
     again = True
 
     def fit(self, inputs: Tensor) -> None:
-        """Fit the grid with the smallest mean squared error (from 8 bits on, the whole range) to at most 65536 numbers.
+        """Fit the grid with the smallest mean squared error (from 8 bits on, the whole range).
 
-        They lie evenly spread over the tensor.
+        Of more than 65536 numbers as many are drawn at random, by a fixed seed, beside the smallest and the largest:
+        evenly spread ones would all lie in one column or feature wherever their distance is a multiple of its length.
         """
-        flat = inputs.flatten()
-        few = flat[:: -(-len(flat) // SAMPLE)]
+        few = inputs.flatten()
+        if len(few) > SAMPLE:
+            places = torch.randint(len(few), (SAMPLE,), generator=torch.Generator().manual_seed(SEED))
+            few = torch.cat([few[places.to(few.device)], torch.stack(few.aminmax())])
         if self.bits == 1 and bool(few.amin() < 0):
             scale = few.abs().mean().reshape(1)
             self.adopt(Grid("binary", 1, 0, 1, scale, torch.zeros_like(scale)))

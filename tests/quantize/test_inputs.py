@@ -144,3 +144,14 @@ def test_large_inputs_are_fitted_to_a_part_of_them():
 def test_other_widths_are_refused(bits, limits, wanted):
     with pytest.raises(ValueError, match=f"Expected acts of {wanted}, or none, got {bits}: set it as in ste:acts="):
         require_bits(bits, "ste", **limits)
+
+
+def test_a_range_is_fitted_to_every_feature_and_not_to_one():
+    """As many numbers as give evenly spread ones, one in 64, the length of a row: they would see one feature alone."""
+    data = torch.rand(256, 256, 64, generator=torch.Generator().manual_seed(0))
+    data[..., 0] *= 0.01
+    one, eight = Ranged(3), Ranged(8)
+    one.fit(data)
+    eight.fit(data)
+    assert one.grid.dequantize(torch.tensor([7.0])).item() == pytest.approx(1, abs=0.1)
+    assert eight.grid.dequantize(torch.tensor([255.0])).item() == pytest.approx(data.max().item(), rel=1e-6)
