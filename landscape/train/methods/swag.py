@@ -34,7 +34,8 @@ def swag(*, start: float = 0.75, every: int = 1, lr: float | None = None, rank: 
     Raises
     ------
     ValueError
-        If a number is out of range; before the first step, if the run is too short for two deviations.
+        If a number is out of range; before the first step, if the run is too short for two deviations, or quantizes
+        its weights.
 
     Notes
     -----

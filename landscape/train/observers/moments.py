@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape.quantize.parametrization import quantizers
 from landscape.train.clock import Clock
 from landscape.train.fit import Run
 from landscape.train.observers.average import Average
@@ -39,7 +40,8 @@ class Moments(Average):
     Raises
     ------
     ValueError
-        If the rank is below 2.
+        If the rank is below 2; before the first step, if the run has quantized weights: what is averaged are latent
+        ones then, whose moments are not those of the weights that are deployed.
 
     Notes
     -----
@@ -61,6 +63,15 @@ class Moments(Average):
         self.rank = rank
         self.variance: dict[str, Tensor] = {}
         self.columns: list[dict[str, Tensor]] = []
+
+    def __call__(self, run: Run) -> None:
+        """Take the weights in, if they are due."""
+        super().__call__(run)
+        if run.clock.step == 0 and (rounding := quantizers(run.model)):
+            raise ValueError(
+                f"Expected weights in full precision, whose moments describe a Gaussian, got quantized ones at "
+                f"{min(rounding)!r}: leave swag out, or average the latent weights with swa."
+            )
 
     @torch.no_grad()
     def take(self, run: Run) -> None:

@@ -112,3 +112,8 @@ def test_a_run_without_two_deviations_is_refused_before_anything_is_written(toy,
     with pytest.raises(ValueError, match="at least 3 weights to take in, got 2 that are due in 6 epochs"):
         train(toy, nn.Linear(5, 3), SETTINGS, method="swag:start=0.8", output=tmp_path / "a.pt")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_moments_of_latent_weights_are_refused(toy):
+    with pytest.raises(ValueError, match="full precision, whose moments.*got quantized ones at '0.weight'"):
+        train(toy, nn.Sequential(nn.Linear(5, 3)), SETTINGS, method=f"ste+{SWAG}", device="cpu")
