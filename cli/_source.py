@@ -128,7 +128,7 @@ class Source:
         if found.batchnorm == "stale" and self.batchnorm == "frozen":
             raise ValueError(
                 f"{path}: expected batch-norm statistics of these weights, got stale ones (an average of weights has "
-                "none of its own): pass --batchnorm refit."
+                "none of its own, nor have weights before rounding): pass --batchnorm refit."
             )
         made = self.objective(found, data, model, rounding.view(found, model))
         return Loaded(self, made, found, model, data, rounding, original)

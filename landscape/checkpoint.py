@@ -166,6 +166,9 @@ def fitted(checkpoint: Checkpoint, model: nn.Module) -> nn.Module:
 def latent(checkpoint: Checkpoint) -> Checkpoint:
     """Return a quantized checkpoint at its weights before rounding, without its grids; any other as it is.
 
+    Its batch-norm statistics are stale then, where they are those of the rounded weights: found in training through the
+    rounding, or recalibrated after it.
+
     Raises
     ------
     ValueError
@@ -178,7 +181,12 @@ def latent(checkpoint: Checkpoint) -> Checkpoint:
             f"{checkpoint.path or 'the checkpoint'}: expected the weights before rounding, got codes alone for "
             f"{min(missing)!r}: start from the checkpoint that was quantized."
         )
-    return replace(checkpoint, state=checkpoint.state | checkpoint.quantization.latent, quantization=None)
+    rounded = any(kind in checkpoint.quantization.record for kind in ("method", "recalibrated"))
+    normalized = any(name.endswith("running_mean") for name in checkpoint.state)
+    return replace(
+        checkpoint, state=checkpoint.state | checkpoint.quantization.latent, quantization=None,
+        batchnorm="stale" if rounded and normalized else checkpoint.batchnorm,
+    )  # fmt: skip
 
 
 def build(spec: Spec, data: Dataset | None = None) -> nn.Module:

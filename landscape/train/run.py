@@ -31,6 +31,7 @@ from landscape.train.files import Files
 from landscape.train.fit import Run, fit
 from landscape.train.method import Method
 from landscape.train.observers.every import Observer
+from landscape.train.observers.fit_inputs import fit_inputs
 from landscape.train.observers.history import history
 from landscape.train.record import Record
 from landscape.train.refresh import refresh
@@ -157,7 +158,8 @@ def train(
 
     run.observers = [history(tested), *run.observers, *observers]
     with _exact_arithmetic(exact, run.streams.device):
-        if init is not None and init.batchnorm == "stale":
+        if init is not None and checkpoint.latent(init).batchnorm == "stale":
+            fit_inputs(run)  # the statistics are those behind quantized activations
             refresh(run.model, splits["train"])
         if files is not None:
             files.open(run, record)

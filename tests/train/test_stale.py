@@ -68,3 +68,14 @@ def test_members_and_trajectory_of_noisy_runs_have_their_own_statistics_or_say_s
     bare = train(toy, nn.Linear(5, 3), settings, method="noise", output=tmp_path / "b.pt", every=2)
     assert {checkpoint.read(path).batchnorm for path in (tmp_path / "b.trajectory").iterdir()} == {"fresh"}
     assert bare.checkpoint.batchnorm == "fresh"
+
+
+def test_weights_before_rounding_have_no_statistics_of_their_own(toy):
+    """Those of the checkpoint were found through the rounding; a run that begins there finds its own."""
+    first = train(toy, network(), Settings(epochs=1, lr=0.01), method="ste:bits=2").checkpoint
+    assert (first.batchnorm, checkpoint.latent(first).batchnorm) == ("fresh", "stale")
+    for method in ("plain", "lsq:bits=3,acts=3"):
+        begun = train(toy, network(), Settings(epochs=0), init=first, method=method)
+        assert torch.equal(begun.model[1].running_mean, fresh(begun.model, toy).running_mean)
+    plain = train(toy, nn.Sequential(nn.Linear(5, 3)), Settings(epochs=1), method="ste:bits=2").checkpoint
+    assert checkpoint.latent(plain).batchnorm == "fresh"

@@ -22,16 +22,16 @@ class FitInputs:
     def __call__(self, run: Run) -> None:
         """Fit all before the first step; after a step, nothing."""
         if run.clock.step == 0:
-            fit(run)
+            fit_inputs(run)
 
     def begin(self, run: Run) -> None:
         """Fit those that follow, but for the first epoch, whose grids are there."""
         if run.clock.step > 0:
-            fit(run, again=True)
+            fit_inputs(run, again=True)
 
 
 @torch.no_grad()
-def fit(run: Run, *, again: bool = False) -> None:
+def fit_inputs(run: Run, *, again: bool = False) -> None:
     """Fit the quantizers of activations of a run, or only those that are fitted `again` and again."""
     known = [one for one in inputs(run.model).values() if one.again or not again]
     if not known:
