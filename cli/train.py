@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from landscape.train.settings import Settings
 
 if TYPE_CHECKING:
-    from landscape.checkpoint import Spec
+    from landscape.checkpoint import Checkpoint, Spec
 
 Repeated = Annotated[list[str] | None, Parameter(negative="")]
 LOCATIONS = ("root", "path", "file")  # arguments that say where something lies
@@ -96,6 +96,8 @@ def train(
             observers=(shown,),
         )  # fmt: skip
     print(f"{short(model_spec.name)} on {short(data_spec.name)}: {summary(found.final)}; {found.seconds:.1f} s; {path}")
+    if found.checkpoint.quantization is not None:
+        print(widths(found.checkpoint))
 
 
 def _spec(name: str | None, given: list[str] | None, known: Spec | None, default: str, changes: tuple = ()) -> Spec:
@@ -132,6 +134,23 @@ def summary(final: dict[str, Any]) -> str:
             f"{_share(true)} against the true ones, {_share(clean)} on the rest"
         )
     return "; ".join(told)
+
+
+def widths(found: Checkpoint) -> str:
+    """Say how many weights of a quantized network have how many bits, and which matrices kept full precision.
+
+    Vectors, such as biases and what belongs to norms, are never quantized and not told.
+    """
+    known = found.quantization
+    assert known is not None
+    counts: dict[int, int] = {}
+    for name, bits in known.bits.items():
+        counts[bits] = counts.get(bits, 0) + found.state[name].numel()
+    matrices = (name for name, tensor in found.state.items() if tensor.ndim > 1 and tensor.is_floating_point())
+    rest = [name for name in matrices if name not in known.grids]
+    told = ", ".join(f"{count} of {bits} bit{'s' if bits > 1 else ''}" for bits, count in sorted(counts.items()))
+    left = f"; in full precision: {', '.join(rest[:6])}{' ...' if len(rest) > 6 else ''}" if rest else ""
+    return f"quantized weights: {told}{left}"
 
 
 def _share(value: float | None) -> str:

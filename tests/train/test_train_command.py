@@ -15,6 +15,20 @@ def tiny(width=4):
     return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
 """
 
+ATTENTIVE = """
+from torch import nn
+class Attentive(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.out = nn.Linear(8, 10)
+    def forward(self, x):
+        x = x.reshape(len(x), 8, 8)
+        return self.out(self.mix(x, x, x)[0].mean(1))
+def attentive():
+    return Attentive()
+"""
+
 
 @pytest.fixture(autouse=True)
 def _inside(tmp_path, monkeypatch):
@@ -46,6 +60,18 @@ def test_a_users_network_and_changed_data(tmp_path):
     assert found.training["method"] == "plain"
     assert found.training["steps"] == 2
     assert (tmp_path / "tiny-digits.trajectory" / "epoch-0001.pt").exists()
+
+
+def test_what_keeps_full_precision_is_told(tmp_path, capsys):
+    (tmp_path / "nets.py").write_text(ATTENTIVE)
+    settings = Settings(epochs=1, optimizer="adamw")
+    train(model="nets.py:attentive", method="ste:bits=4", settings=settings, output=tmp_path / "a.pt", device="cpu")
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told == "quantized weights: 144 of 4 bits; in full precision: mix.in_proj_weight"
+    train(method="bnn", settings=settings, output=tmp_path / "b.pt", device="cpu")
+    told = capsys.readouterr().out.splitlines()[-1]
+    count = sum(t.numel() for t in checkpoint.read(tmp_path / "b.pt").quantization.latent.values())
+    assert told == f"quantized weights: {count} of 1 bit"
 
 
 def test_one_seed_is_one_initialization(tmp_path):
