@@ -172,8 +172,8 @@ class Bits(Result):
         return self.gradient_norm <= STEEP * self.gradient_norm_full
 
     def remarks(self) -> list[str]:
-        """Say where the expansion fails, and where Q(w) is no minimum."""
-        found = []
+        """Say what w is, of a quantized checkpoint; where the expansion fails, and where Q(w) is no minimum."""
+        found = self._standing()
         if not self.taylor_valid.all():
             where = ", ".join(str(b) for b in self.bits[~self.taylor_valid])
             found.append(f"the expansion at w leaves over half of the change or more at {where} bits.")
@@ -184,6 +184,21 @@ class Bits(Result):
                 "eigenvalues there are those of a slope."
             )
         return found
+
+    def _standing(self) -> list[str]:
+        known = self.origin.get("quantization")
+        if not known:
+            return []
+        widths = " and ".join(map(str, known.get("widths", {}).get("bits", []))) or "unknown"
+        if (self.origin.get("quantized") or {}).get("quantized") == "dequant":
+            return [
+                f"w are the weights of a checkpoint that is rounded to {widths} bits already: what is told is the cost "
+                "of rounding them again."
+            ]
+        return [
+            f"w are the weights from before the rounding of a checkpoint of {widths} bits: all Q(w) are made anew, "
+            "each weight to the nearest; the checkpoint's own are under --quantized dequant."
+        ]
 
     def figures(self) -> dict[str, tuple[float, float]]:
         """Tell for every width loss, its change and accuracy on every split, and the measures of sharpness."""

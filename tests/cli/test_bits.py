@@ -30,7 +30,7 @@ def test_measured_told_drawn_and_reproduced(here, ask):
     assert {path.name for path in here.glob("a.bits.*")} == {"a.bits.h5", "a.bits.pdf", "a.bits.png"}
     assert set(result.origin["grids"]) == {"4", "2"}
     assert ask("reproduce", "a.bits.h5").out.splitlines()[-1] == "a.bits.h5: reproduced"
-    assert "rank correlation" in ask("show", "a.bits.h5").out
+    assert "rank corr." in ask("show", "a.bits.h5").out
 
 
 def test_without_the_expensive_parts(here, measure):

@@ -220,14 +220,33 @@ def test_the_table_has_a_row_for_each_width():
     lines = told.splitlines()
     assert lines[0] == "Bits of the train split, 40 examples, 12 products, batch norm frozen"
     for width in (8, 4, 2):
-        assert sum(line.split()[:1] == [str(width)] for line in lines) == 4
+        assert sum(line.split()[:1] == [str(width)] for line in lines) == 7
     assert f"{result.loss[0, 0]:.4g} ± {result.loss_error[0, 0]:.2g}" in told
     assert "fails" in told
     assert "holds" in told
     assert "the expansion at w leaves over" in told
     bare = table(without(result, *OPTIONAL))
     assert "lambda" not in bare
+    assert "eigenvalue" not in bare
     assert "accuracy %" not in bare
+
+
+def test_the_table_fits_a_terminal_and_says_where_there_is_no_barrier():
+    result = made(barrier=np.array([[0.0, 0.25, 0.0], [0.5, 0.5, 0.5]]), barrier_error=np.full((2, 3), 0.125))
+    lines = table(result).splitlines()
+    assert max(len(line) for line in lines if line[:1].isdigit() or "bits " in line[:5]) <= 100
+    start = next(i for i, line in enumerate(lines) if "barrier before" in line)
+    assert [line.split("  ")[-1].strip() for line in lines[start + 1 : start + 4]] == ["none", "0.25 ± 0.12", "none"]
+
+
+def test_it_is_said_where_the_weights_come_from_and_how_they_are_rounded():
+    origin = made().origin
+    assert "before the rounding" not in table(made())
+    known = {"rounding": "adaround", "widths": {"bits": [3]}}
+    latent = table(made(origin=origin | {"quantization": known, "quantized": {"quantized": "fp"}}))
+    assert "w are the weights from before the rounding of a checkpoint of 3 bits: all Q(w) are made anew" in latent
+    again = table(made(origin=origin | {"quantization": known, "quantized": {"quantized": "dequant"}}))
+    assert "w are the weights of a checkpoint that is rounded to 3 bits already" in again
 
 
 def test_it_is_exported(tmp_path):
