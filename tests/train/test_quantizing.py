@@ -12,7 +12,7 @@ from torch import nn
 from landscape import checkpoint, losses
 from landscape.dataset import Dataset
 from landscape.objective import Objective
-from landscape.quantize.inputs import inputs
+from landscape.quantize.trained.inputs import inputs
 from landscape.train import composition
 from landscape.train.batches import Resident
 from landscape.train.evaluation import evaluate

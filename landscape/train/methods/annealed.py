@@ -7,10 +7,10 @@ from functools import partial
 
 from torch import Tensor
 
-from landscape.quantize.annealing import Annealed
 from landscape.quantize.parametrization import put_on
-from landscape.quantize.scaled import require_scale
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.annealing import Annealed
+from landscape.quantize.trained.scaled import require_scale
 from landscape.train.clock import Clock
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers

@@ -11,9 +11,9 @@ from landscape.quantize.estimators.identity import identity
 from landscape.quantize.grid import Grid
 from landscape.quantize.parametrization import Make, put_on, quantizers
 from landscape.quantize.rounding import randomized
-from landscape.quantize.scaled import Scaled, require_scale
 from landscape.quantize.scheme import Scheme
 from landscape.quantize.through import through
+from landscape.quantize.trained.scaled import Scaled, require_scale
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.clip import clip

@@ -7,10 +7,10 @@ from functools import partial
 from torch import Tensor
 
 from landscape.quantize.estimators.identity import identity
-from landscape.quantize.inputs import put_around, require_bits
-from landscape.quantize.scaled import Scaled, require_scale
 from landscape.quantize.scheme import Scheme
-from landscape.quantize.signs import SignInput
+from landscape.quantize.trained.inputs import put_around, require_bits
+from landscape.quantize.trained.scaled import Scaled, require_scale
+from landscape.quantize.trained.signs import SignInput
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.clip import clip
@@ -30,8 +30,8 @@ def bnn(*, acts: int | None = 1, scale: str = "one", skip: str = SKIP) -> Method
         1 for signs of what goes into the layers, none for full precision.
     scale : str
         What H the signs of weights are multiplied by, all along, and latent weights are clipped to: one, glorot, layer
-        or channel, see `landscape.quantize.scaled.Scaled`. The paper's is 1, which wants a batch norm behind every
-        layer; where there is none, take channel, the mean absolute weights in the beginning.
+        or channel, see `landscape.quantize.trained.scaled.Scaled`. The paper's is 1, which wants a batch norm behind
+        every layer; where there is none, take channel, the mean absolute weights in the beginning.
     skip : str
         Layers that keep full precision, with ``/`` between them: globs over names, first, last.
 

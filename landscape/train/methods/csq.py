@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from landscape.quantize.bitwise import BITS, Bitwise
 from landscape.quantize.parametrization import put_on, quantizers
+from landscape.quantize.trained.bitwise import BITS, Bitwise
 from landscape.train.batches import Batch
 from landscape.train.clock import Clock
 from landscape.train.fit import Run
@@ -34,8 +34,8 @@ def csq(
 ) -> Method:
     """Train the bits of weights, and which bits a layer has, through sigmoids that harden on the way.
 
-    Weights are those of `landscape.quantize.bitwise.Bitwise`, with ``beta^(t / ticket)`` at the fraction t of the run
-    for the slope of all sigmoids. The loss has the term ``strength (r - target / bits) sum |sigma(beta m)|`` over all
+    Weights are those of `landscape.quantize.trained.bitwise.Bitwise`, with ``beta^(t / ticket)`` at the fraction t of the
+    run for the slope of all sigmoids. The loss has the term ``strength (r - target / bits) sum |sigma(beta m)|`` over all
     masks, with r the share of those that are at least 1/2: above the budget it takes bits away, below it it gives some.
     From the ticket on the slope stays, and the masks are decided.
 

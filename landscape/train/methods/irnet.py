@@ -6,9 +6,9 @@ from functools import partial
 
 from torch import Tensor
 
-from landscape.quantize.balanced import Balanced
-from landscape.quantize.inputs import put_around, require_bits
-from landscape.quantize.signs import DecayedSign
+from landscape.quantize.trained.balanced import Balanced
+from landscape.quantize.trained.inputs import put_around, require_bits
+from landscape.quantize.trained.signs import DecayedSign
 from landscape.train.clock import Clock
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers

@@ -6,9 +6,9 @@ from functools import partial
 
 from torch import Tensor
 
-from landscape.quantize.bases import Based, BasedInput
-from landscape.quantize.inputs import put_around, require_bits
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.bases import Based, BasedInput
+from landscape.quantize.trained.inputs import put_around, require_bits
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.fit_inputs import FitInputs

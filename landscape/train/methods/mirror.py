@@ -6,8 +6,8 @@ from functools import partial
 
 from torch import Tensor
 
-from landscape.quantize.annealing import Annealed
 from landscape.quantize.parametrization import put_on
+from landscape.quantize.trained.annealing import Annealed
 from landscape.train.method import Method
 from landscape.train.methods.annealed import growing, require_scheme
 from landscape.train.methods.ste import SKIP, layers

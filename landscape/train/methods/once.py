@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from landscape.quantize.parametrization import put_on, quantizers
 from landscape.quantize.scheme import Scheme
-from landscape.quantize.widths import Widths, at_width
+from landscape.quantize.trained.widths import Widths, at_width
 from landscape.train.batches import Batch
 from landscape.train.clock import Clock
 from landscape.train.fit import Run
@@ -40,7 +40,8 @@ def once(
         The width that the checkpoint stands at; the lowest unless given.
     nested : bool, default=False
         Whether the codes of a width are the leading bits of those of a larger one, as in the paper: see
-        `landscape.quantize.widths.Widths`. Else every width has the grid that post-training quantization would give it.
+        `landscape.quantize.trained.widths.Widths`. Else every width has the grid that post-training quantization
+        would give it.
     calibration : str
         As in `landscape.quantize.scheme.Scheme`; of the lowest width alone where they are nested.
     skip : str

@@ -8,8 +8,8 @@ from functools import partial
 from torch import Tensor, nn
 
 from landscape.quantize.parametrization import put_on, quantizers
-from landscape.quantize.scaled import require_scale
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.scaled import require_scale
 from landscape.train.clock import Clock
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers

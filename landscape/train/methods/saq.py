@@ -10,7 +10,7 @@ from torch import Tensor
 from landscape.quantize.estimators.clipped import clipped
 from landscape.quantize.parametrization import Quantized, Quantizer, put_on
 from landscape.quantize.scheme import Scheme
-from landscape.quantize.standardized import Standardized
+from landscape.quantize.trained.standardized import Standardized
 from landscape.train.gradients.at_quantized import at_quantized
 from landscape.train.method import Method
 from landscape.train.methods.ste import SKIP, layers
@@ -46,8 +46,8 @@ def saq(*, bits: int = 4, rho: float = 0.1, quantizer: str = "liq", skip: str = 
     Notes
     -----
     Two gradient evaluations a step. Ours is that ``liq`` multiplies by the standard deviation again: see
-    `landscape.quantize.standardized.Standardized`. The published displacement takes in learned ends of activations
-    too, and its search for widths is not built.
+    `landscape.quantize.trained.standardized.Standardized`. The published displacement takes in learned ends of
+    activations too, and its search for widths is not built.
 
     References
     ----------

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from landscape.quantize.estimators.clipped import clipped
 from landscape.quantize.estimators.identity import identity
-from landscape.quantize.inputs import put_around, require_bits
 from landscape.quantize.parametrization import Quantized
-from landscape.quantize.ranges import Ranged
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.inputs import put_around, require_bits
+from landscape.quantize.trained.ranges import Ranged
 from landscape.train.method import Method
 from landscape.train.observers.calibrate import Calibrate
 from landscape.train.observers.fit_inputs import FitInputs

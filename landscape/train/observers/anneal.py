@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from landscape.quantize.annealing import Annealed
 from landscape.quantize.parametrization import quantizers
+from landscape.quantize.trained.annealing import Annealed
 from landscape.train.fit import Run
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from landscape.quantize.balanced import Balanced
-from landscape.quantize.signs import DecayedSign
+from landscape.quantize.trained.balanced import Balanced
+from landscape.quantize.trained.signs import DecayedSign
 from landscape.train.fit import Run
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from landscape.quantize.inputs import fitting, inputs
+from landscape.quantize.trained.inputs import fitting, inputs
 from landscape.train.fit import Run
 from landscape.train.step import still
 from landscape.train.streams import default_states, restore_default

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from landscape.quantize.bases import Based
 from landscape.quantize.parametrization import quantizers
-from landscape.quantize.steps import Stepped, SteppedInput
+from landscape.quantize.trained.bases import Based
+from landscape.quantize.trained.steps import Stepped, SteppedInput
 from landscape.train.fit import Run
 
 

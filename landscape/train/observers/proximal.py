@@ -7,8 +7,8 @@ from torch import Tensor
 
 from landscape.quantize.grid import Grid
 from landscape.quantize.parametrization import quantizers
-from landscape.quantize.scaled import Scaled
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.scaled import Scaled
 from landscape.train.fit import Run
 from landscape.train.schedules import opening
 

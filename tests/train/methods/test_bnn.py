@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.quantize.inputs import inputs
 from landscape.quantize.parametrization import quantizers
+from landscape.quantize.trained.inputs import inputs
 from landscape.train.assembly import assembled
 from landscape.train.batches import Resident
 from landscape.train.composition import method

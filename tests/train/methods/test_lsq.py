@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from landscape import checkpoint
-from landscape.quantize.inputs import inputs
 from landscape.quantize.parametrization import quantizers
+from landscape.quantize.trained.inputs import inputs
 from landscape.train.assembly import assembled
 from landscape.train.batches import Resident
 from landscape.train.composition import method

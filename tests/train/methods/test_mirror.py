@@ -98,8 +98,8 @@ def test_a_scale_is_another_unit(one_step):
 
 def test_a_saturated_weight_can_turn_back():
     """In float32 the multiplicative update has (1 + 1) / (1 - 1) there, and never comes back."""
-    from landscape.quantize.annealing import Annealed
     from landscape.quantize.scheme import Scheme
+    from landscape.quantize.trained.annealing import Annealed
 
     quantizer = Annealed(torch.ones(1, 1), Scheme(1), 0, scale="one", beta=50.0, straight=True).train()
     u = torch.ones(1, 1, requires_grad=True)

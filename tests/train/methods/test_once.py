@@ -12,7 +12,7 @@ from landscape.quantize.calibration import calibrate
 from landscape.quantize.parametrization import quantizers
 from landscape.quantize.quantization import quantized
 from landscape.quantize.scheme import Scheme
-from landscape.quantize.widths import Widths, at_width
+from landscape.quantize.trained.widths import Widths, at_width
 from landscape.train.batches import Batch
 from landscape.train.clock import Clock
 from landscape.train.composition import method

@@ -12,7 +12,7 @@ from landscape.objective import Objective
 from landscape.quantize.estimators.clipped import clipped
 from landscape.quantize.parametrization import Quantized, put_on, quantizers, taken_off
 from landscape.quantize.scheme import Scheme
-from landscape.quantize.standardized import Standardized
+from landscape.quantize.trained.standardized import Standardized
 from landscape.train.batches import Batch
 from landscape.train.clock import Clock
 from landscape.train.composition import method

@@ -8,9 +8,9 @@ from torch import nn
 
 from landscape.data.digits import digits
 from landscape.quantize.calibration import calibrate
-from landscape.quantize.inputs import inputs
 from landscape.quantize.parametrization import quantizers
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.inputs import inputs
 from landscape.train.assembly import assembled
 from landscape.train.batches import Resident
 from landscape.train.composition import method

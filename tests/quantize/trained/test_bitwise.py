@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.quantize.bitwise import Bitwise
 from landscape.quantize.calibration import calibrate
 from landscape.quantize.parametrization import put_on, quantizers, taken_off
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.bitwise import Bitwise
 
 
 def made(weight=None, bits=7, beta=200.0):

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from landscape.quantize.estimators.identity import identity
 from landscape.quantize.grid import Grid
-from landscape.quantize.inputs import Input
 from landscape.quantize.levels import SIGNS, fitted, refitted, spanned
 from landscape.quantize.parametrization import Quantizer
 from landscape.quantize.through import through
+from landscape.quantize.trained.inputs import Input
 
 STAYS = 0.9  # share of a basis that stays when it is refitted (Zhang et al. 2018)
 BITS = (0.0, 1.0)

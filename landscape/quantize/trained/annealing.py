@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from landscape.quantize.estimators.tanh import tanh
-from landscape.quantize.scaled import Scaled
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.scaled import Scaled
 
 
 class Annealed(Scaled):
@@ -21,7 +21,7 @@ class Annealed(Scaled):
     weight : Tensor
         What u begins with.
     scheme, axis, scale
-        As in `landscape.quantize.scaled.Scaled`.
+        As in `landscape.quantize.trained.scaled.Scaled`.
     beta : float
         Inverse temperature to begin with; it lies in a buffer, for an observer to change.
     straight : bool

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from landscape.quantize.scheme import Scheme
-from landscape.quantize.steps import Stepped, SteppedInput
+from landscape.quantize.trained.steps import Stepped, SteppedInput
 
 
 def stepped(weight, bits=3, *, channels=False, axis=0):

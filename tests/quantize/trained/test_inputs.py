@@ -8,13 +8,13 @@ from torch import nn
 
 from landscape.quantize import activations
 from landscape.quantize.activations import Activation
-from landscape.quantize.bases import BasedInput
-from landscape.quantize.inputs import fitting, inputs, put_around, require_bits
 from landscape.quantize.parametrization import Quantized, taken_off
-from landscape.quantize.ranges import Ranged
 from landscape.quantize.scheme import Scheme
-from landscape.quantize.signs import DecayedSign, SignInput
-from landscape.quantize.steps import SteppedInput
+from landscape.quantize.trained.bases import BasedInput
+from landscape.quantize.trained.inputs import fitting, inputs, put_around, require_bits
+from landscape.quantize.trained.ranges import Ranged
+from landscape.quantize.trained.signs import DecayedSign, SignInput
+from landscape.quantize.trained.steps import SteppedInput
 
 MAKES = {
     "ranged": lambda: Ranged(3),

@@ -8,7 +8,7 @@ from torch import Tensor
 from landscape.quantize.estimators.clipped import clipped
 from landscape.quantize.estimators.ede import ede
 from landscape.quantize.grid import Grid
-from landscape.quantize.inputs import Input
+from landscape.quantize.trained.inputs import Input
 
 
 class SignInput(Input):

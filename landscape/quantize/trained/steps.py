@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from landscape.quantize.estimators.lsq import lsq
 from landscape.quantize.grid import Grid
-from landscape.quantize.inputs import Input
 from landscape.quantize.parametrization import Quantizer
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.inputs import Input
 
 SHRINKS = 0.5  # what is left of a step size, at the least, after one step of training
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from landscape.quantize.balanced import Balanced
-from landscape.quantize.signs import DecayedSign, SignInput
+from landscape.quantize.trained.balanced import Balanced
+from landscape.quantize.trained.signs import DecayedSign, SignInput
 
 
 @pytest.mark.parametrize("axis", [0, 1])

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from landscape.quantize.bases import STAYS, Based, BasedInput
 from landscape.quantize.levels import RIDGE, SIGNS, fitted, refitted, spanned
+from landscape.quantize.trained.bases import STAYS, Based, BasedInput
 
 
 def least_squares(row, basis, digits):

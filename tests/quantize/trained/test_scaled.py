@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from landscape.quantize.parametrization import put_on, quantizers
-from landscape.quantize.scaled import Scaled
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.scaled import Scaled
 
 GENERATOR = torch.Generator().manual_seed(0)
 

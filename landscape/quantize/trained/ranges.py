@@ -8,8 +8,8 @@ from torch import Tensor
 from landscape.quantize.calibration import calibrate
 from landscape.quantize.estimators.clipped import clipped
 from landscape.quantize.grid import Grid
-from landscape.quantize.inputs import Input
 from landscape.quantize.scheme import Scheme
+from landscape.quantize.trained.inputs import Input
 
 SAMPLE = 2**16  # numbers that a range is fitted to
 SEED = 0
