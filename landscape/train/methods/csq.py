@@ -34,9 +34,10 @@ def csq(
 ) -> Method:
     """Train the bits of weights, and which bits a layer has, through sigmoids that harden on the way.
 
-    Weights are those of `landscape.quantize.trained.bitwise.Bitwise`, with ``beta^(t / ticket)`` at the fraction t of the
-    run for the slope of all sigmoids. The loss has the term ``strength (r - target / bits) sum |sigma(beta m)|`` over all
-    masks, with r the share of those that are at least 1/2: above the budget it takes bits away, below it it gives some.
+    Weights are those of `landscape.quantize.trained.bitwise.Bitwise`, with ``beta^(t / ticket)`` at the fraction t of
+    the run for the slope of all sigmoids. The loss has the term ``strength (r - target / bits) sum |sigma(beta m)|``
+    over all masks, with r the share of those that are at least 1/2: above the budget it takes bits away, below it it
+    gives some.
     From the ticket on the slope stays, and the masks are decided.
 
     Parameters
