@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -115,6 +116,8 @@ class Rounding:
                 f"{found.path}: expected quantized activations for --acts {self.acts}, got those of full precision: "
                 "leave it out."
             )
+        if self.quantized in (*LATENT, "bitplane"):
+            _tell_of_other_rounding(found)
         if self.quantized in FULL:
             return checkpoint.latent(found)
         return replace(found, state=checkpoint.latent(found).state) if self.quantized in LATENT else found
@@ -176,6 +179,20 @@ class Rounding:
         kept = {"quantized", "acts", *(name for name, surface in ONLY.items() if surface == self.quantized)}
         found = asdict(self) | {"widths": ",".join(map(str, self.bits())) if self.plane else self.widths}
         return {field.name: found[field.name] for field in fields(self) if field.name in kept}
+
+
+def _tell_of_other_rounding(found: Checkpoint) -> None:
+    """Warn where rounding the latent weights to the nearest does not give the network that is deployed."""
+    known = found.quantization
+    if known is None:
+        return
+    away, count = known.moved(found.state)
+    if away:
+        warnings.warn(
+            f"{found.path}: {away} of {count} weights are not rounded to the nearest, but by "
+            f"{known.record.get('rounding', 'its training')}; this surface rounds to the nearest, so that "
+            "the network at its center is not the deployed one: look at --quantized dequant or lattice.", stacklevel=2,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,6 +83,21 @@ class Quantization:
                     f"{path}: expected one scale for the activations of {name!r}, got {one.scale.numel()}: give one."
                 )
 
+    def moved(self, state: Mapping[str, Tensor]) -> tuple[int, int]:
+        """Count the deployed weights that are not the nearest to those before rounding, and all whose origin is known.
+
+        None is, after nearest rounding; some are after AdaRound, or after training that rounds in another way.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            The deployed weights by name.
+        """
+        known = {name: one for name, one in self.latent.items() if name in self.grids}
+        pairs = [(self.grids[name].to(one).hard(one), state[name].to(one)) for name, one in known.items()]
+        away = sum(int((near != deployed).sum()) for near, deployed in pairs)
+        return away, sum(near.numel() for near, _ in pairs)
+
     def plain(self) -> dict[str, Any]:
         """Return all of it as plain values and tensors on the CPU, for a file."""
         return {

@@ -173,5 +173,25 @@ def test_what_has_no_meaning_is_refused(folder, ask, words, told):
     assert ask(*words, *QUIET).refused(*told)
 
 
+def test_it_is_told_where_weights_are_not_rounded_to_the_nearest(folder, ask):
+    found = checkpoint.read("q3.pt")
+    known = found.quantization
+    assert known is not None
+    assert known.moved(found.state)[0] == 0
+    name, grid = next(iter(known.grids.items()))
+    codes = grid.codes(found.state[name])
+    codes[0, :5] -= torch.where(codes[0, :5] > 0, 1, -1)  # five of them go to another value
+    other = replace(known, record={"rounding": "adaround"})
+    checkpoint.write(
+        replace(found, state=found.state | {name: grid.dequantize(codes)}, quantization=other), "adaround.pt"
+    )
+    small = ("--points", "3", *QUIET, "--split", "test", "--force", "-o", "s.h5")
+    for surface in ("latent", "bitplane"):
+        assert ask("surface", "q3.pt", "--quantized", surface, *small).code == 0  # warnings are errors
+        with pytest.warns(UserWarning, match=r"adaround.pt: 5 of \d+ weights are not rounded to the nearest, but"):
+            assert ask("surface", "adaround.pt", "--quantized", surface, *small).code == 0
+    assert ask("surface", "adaround.pt", "--quantized", "lattice", *small).code == 0
+
+
 def test_codes_alone_have_a_lattice(folder, drawn):
     assert np.isfinite(drawn("lattice", "codes.pt")[0].loss).all()
