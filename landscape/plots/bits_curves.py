@@ -53,7 +53,8 @@ def curves(results: Mapping[str, Bits], ax: Axes, quantity: str, split: str | No
                 levels.append(part)
                 ax.axhline(level, linewidth=0.7, linestyle=LEVEL, zorder=0.9, **look)
     if levels:
-        label = "full precision" + (f", {levels[0]}" if len(results) > 1 and levels[0] else "")
+        of = levels[0] if len(set(levels)) == 1 else "first split"
+        label = "full precision" + (f", {of}" if len(results) > 1 and levels[0] else "")
         ax.plot([], [], color=GRAY, linewidth=0.7, linestyle=LEVEL, label=label)
     _scale(ax, quantity, [values for _, values, _, _ in drawn])
     _bands(ax, drawn)

@@ -180,8 +180,13 @@ class Bits(Result):
         if not self.stationary().all():
             where = ", ".join(str(b) for b in self.bits[~self.stationary()])
             found.append(
-                f"Q(w) is no minimum at {where} bits: the gradient is over {STEEP:g} times as long as at w, and "
-                "eigenvalues there are those of a slope."
+                f"Q(w) is no minimum at {where} bits: the gradient is over {STEEP:g} times as long as at w"
+                + (", and eigenvalues there are those of a slope." if self.lambda_max is not None else ".")
+            )
+        if self.origin.get("batchnorm") == "refit":
+            found.append(
+                "statistics of batch norm are refitted at every point, and held while differentiating: what their "
+                "change does to the loss is in the remainder."
             )
         return found
 
@@ -254,7 +259,8 @@ def bits(
     ----------
     objective : Objective
         Without a view: the network of full precision, or the latent one of a quantized checkpoint. Batch norm is as the
-        objective has it, at every point.
+        objective has it, at every point; refitted statistics are held while differentiating, so that what their change
+        does to the loss is in the remainder.
     theta : Tensor of shape (D,), optional
         The network w of full precision; the objective's own parameters by default.
     bits : sequence of int, default=(8, 4, 3, 2, 1)

@@ -75,6 +75,12 @@ def test_curves_stand_over_widths_with_two_errors_and_the_level_of_full_precisio
     np.testing.assert_allclose(next(x for x in alone.lines if x.get_label() == "test").get_ydata(), result.loss[1])
 
 
+def test_levels_of_different_splits_are_not_named_after_one():
+    first, second = made(), made(split=["test", "train"])
+    drawn = several({"a": first, "b": second}, draw(first).figure.add_subplot(), view="loss")
+    assert drawn.get_legend_handles_labels()[1][-1] == "full precision, first split"
+
+
 def test_accuracies_are_percentages():
     result = made()
     ax = draw(result, view="accuracy")
@@ -247,6 +253,15 @@ def test_it_is_said_where_the_weights_come_from_and_how_they_are_rounded():
     assert "w are the weights from before the rounding of a checkpoint of 3 bits: all Q(w) are made anew" in latent
     again = table(made(origin=origin | {"quantization": known, "quantized": {"quantized": "dequant"}}))
     assert "w are the weights of a checkpoint that is rounded to 3 bits already" in again
+
+
+def test_remarks_tell_of_slopes_and_of_refitted_statistics():
+    steep = made(gradient_norm=np.array([1.0, 1.0, 9.0]), gradient_norm_full=1.0)
+    assert "at 2 bits" in table(steep)
+    assert "those of a slope" in table(steep)
+    assert "at w.\n" in table(without(steep, "lambda_max", "scaled")) + "\n"
+    assert "refitted" not in table(steep)
+    assert "is in the remainder" in table(made(origin=steep.origin | {"batchnorm": "refit"}))
 
 
 def test_it_is_exported(tmp_path):
