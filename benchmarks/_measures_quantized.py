@@ -12,7 +12,7 @@ import landscape
 from landscape import checkpoint, sensitivity
 from landscape.examples import by_example
 from landscape.objective import Objective
-from landscape.quantize.calibration import calibrate
+from landscape.quantize import surfaces
 from landscape.quantize.layers import chosen
 from landscape.quantize.scheme import Scheme
 from landscape.study.run import Finished, Value
@@ -109,9 +109,8 @@ def latent(found: Finished, split: str) -> Objective:
 
 def rounded(objective: Objective, scheme: Scheme) -> Tensor:
     """Return the weights of an objective, rounded by a scheme: (D,)."""
-    values = dict(objective.unpack(objective.theta))
-    for name, axis in chosen(objective.network.model).items():
-        values[name] = calibrate(values[name], scheme, axis=axis).hard(values[name])
+    axes = chosen(objective.network.model)
+    values = surfaces.rounded(objective.unpack(objective.theta), axes, dict.fromkeys(axes, scheme), scheme.bits)
     return objective.pack(values)
 
 

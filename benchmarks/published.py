@@ -18,12 +18,11 @@ from pathlib import Path
 
 import torch
 from _measure import machine, write_section
+from _measures_quantized import rounded
 
 from landscape import Objective, checkpoint
 from landscape.checkpoint import Spec
 from landscape.examples import by_example
-from landscape.quantize.calibration import calibrate
-from landscape.quantize.layers import chosen
 from landscape.quantize.scheme import Scheme
 
 HERE = Path(__file__).resolve().parent
@@ -52,14 +51,6 @@ def table(title: str, name: str, file: Path, data: Path) -> tuple[list[str], flo
                 if bits == 8:
                     lost = max(lost, float(known["test"].correct.mean() - found["test"].correct.mean()))
     return rows, lost
-
-
-def rounded(objective: Objective, scheme: Scheme) -> torch.Tensor:
-    """Return the weights of an objective on the grids of a scheme: (D,)."""
-    values = dict(objective.unpack(objective.theta))
-    for name, axis in chosen(objective.network.model).items():
-        values[name] = calibrate(values[name], scheme, axis=axis).hard(values[name])
-    return objective.pack(values)
 
 
 def row(title: str, what: str, found: dict, known: dict) -> str:
