@@ -101,6 +101,8 @@ def quantize(
         _refuse_with_codes(rounding=rounding != "nearest", act_bits=act_bits, budget=budget, skip=skip)
         _adopted(checkpoint, bits, source, output, force)
         return
+    if checkpoint.suffix == ".npz":
+        raise ValueError(f"{checkpoint}: expected a checkpoint, got arrays: pass --codes, if they are integer codes.")
     from landscape.ptq.allocation import Budget
     from landscape.quantize.scheme import Scheme
 

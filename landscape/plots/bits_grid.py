@@ -83,4 +83,7 @@ def _legend(ax: Axes, panel: str) -> None:
     """Explain the marks of a panel, where there are several kinds; those of the loss serve the accuracy too."""
     handles, names = ax.get_legend_handles_labels()
     if len(handles) > 1 and panel != "accuracy":
-        ax.legend(handles, names, fontsize="x-small", handlelength=1.4, labelspacing=0.25, handletextpad=0.4)
+        ax.legend(
+            handles, names, fontsize="x-small", handlelength=1.4, labelspacing=0.25, handletextpad=0.4,
+            frameon=True, framealpha=0.85, edgecolor="none",  # levels of full precision may run below it
+        )  # fmt: skip

@@ -83,14 +83,14 @@ class Grid:
         Not a part of making a grid: this looks at numbers, which costs a wait for the device.
         """
         if not self.scale.numel():
-            raise ValueError(f"Expected a scale for {name!r}, got none: leave the layer out with --skip.")
+            raise ValueError(f"Expected a scale for {name!r}, got none: leave the layer out.")
         wrong = ~(torch.isfinite(self.scale) & (self.scale > 0))
         if bool(wrong.any()):
             value = self.scale[wrong][0].item()
             why = "are its weights finite? Otherwise " if value != value else ""
             raise ValueError(
                 f"Expected positive, finite scales for {name!r}, got {value:g} in {int(wrong.sum())} of "
-                f"{wrong.numel()}: {why}calibrate it again, or leave the layer out with --skip."
+                f"{wrong.numel()}: {why}calibrate it again, or leave the layer out."
             )
         if not bool((torch.isfinite(self.zero) & (self.zero == self.zero.round())).all()):
             raise ValueError(f"Expected whole numbers as zero points for {name!r}, got others: calibrate it again.")

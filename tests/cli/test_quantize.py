@@ -188,6 +188,7 @@ def test_bad_codes(here, quantize, exported):
 
     file()
     assert quantize(*words, "--bits", "4").refused("f.npz", "'1.weight' from -8 to 7", "4 bits")
+    assert quantize(*(w for w in words if w != "--codes")).refused("f.npz", "pass --codes")
     assert quantize(*words, "--bits", "8,4").refused("one width of the codes")
     assert quantize("f.npz", "--codes", "--data", "digits").refused("f.npz", "--model and --data")
     assert quantize(*words, "--rounding", "adaround").refused("--codes", "--rounding")
