@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 import landscape
-from landscape import checkpoint, sensitivity
+from landscape import sensitivity
 from landscape.examples import by_example
 from landscape.objective import Objective
 from landscape.quantize import surfaces
@@ -102,9 +102,7 @@ def soft(found: Finished) -> dict[str, Value]:
 
 def latent(found: Finished, split: str) -> Objective:
     """Return the loss at the weights before rounding."""
-    full = checkpoint.latent(found.checkpoint)
-    model = checkpoint.fitted(full, found.model)
-    return Objective(model, {split: found.data.split(split)}, found.loss, **found.knobs)
+    return found.before_rounding().objective(split)
 
 
 def rounded(objective: Objective, scheme: Scheme) -> Tensor:

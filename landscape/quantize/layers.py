@@ -62,6 +62,11 @@ def chosen(model: nn.Module, skip: Iterable[str] = ()) -> dict[str, int]:
     return found
 
 
+def skipped(text: str) -> tuple[str, ...]:
+    """Read which layers a method leaves out: globs with ``/`` between them, since commas part its arguments."""
+    return tuple(part.strip() for part in text.split("/") if part.strip())
+
+
 def _matching(glob: str, known: list[str]) -> list[str]:
     ends = {"first": known[:1], "last": known[-1:]}
     return ends[glob] if glob in ends else [name for name in known if fnmatchcase(name, glob)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +58,28 @@ class Finished:
 
         parts = {name: self.data.split(name) for name in (self.data.splits if split == "both" else [split])}
         return Objective(self.model, parts, self.loss, **{**self.knobs, **knobs})
+
+
+    def before_rounding(self) -> Finished:
+        """Return the run at the weights from before rounding; as it is, where nothing is quantized.
+
+        Batch-norm statistics that belong to the rounded weights are refitted.
+
+        Raises
+        ------
+        ValueError
+            If they are not known.
+        """
+        from landscape import checkpoint
+        from landscape.quantize import activations
+
+        full = checkpoint.latent(self.checkpoint)
+        if full is self.checkpoint:
+            return self
+        model = checkpoint.fitted(full, copy.deepcopy(self.model))
+        activations.switch(model, "fp")
+        knobs = {**self.knobs, "batchnorm": "refit"} if full.batchnorm == "stale" else self.knobs
+        return replace(self, checkpoint=full, model=model, knobs=knobs)
 
 
 def losses(found: Finished) -> dict[str, Value]:

@@ -182,7 +182,8 @@ class Plan:
         done = {"checkpoint": found.checkpoint.sha256, "probe": probe.text, **self._on()}
         if path.is_file() and (there := load(path)).origin.get("study") == done:
             return there.figures()
-        objective = found.objective(self.split)
+        seen = found.before_rounding() if _contract.rounds(probe.name) else found
+        objective = seen.objective(self.split)
         if self.examples is not None and self.examples < objective.size:
             objective = objective.subset(self.examples)
         opened: list[Parts] = []

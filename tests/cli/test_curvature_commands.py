@@ -151,7 +151,8 @@ def test_several_spectra_in_one_figure(here, ask):
     assert "a.spectrum" in (here / "both.html").read_text()
     assert ask("plot").refused("Expected a result")
     assert ask("trace", "a.pt", *FEW["trace"], *QUICK).code == 0
-    assert ask("plot", "a.spectrum.h5", "a.trace.h5", "-o", "x.pdf").refused("one result, or several of Bits, Spectrum, Surface")
+    mixed = ("plot", "a.spectrum.h5", "a.trace.h5", "-o", "x.pdf")
+    assert ask(*mixed).refused("one result, or several of Bits, Spectrum, Surface")
     assert not (here / "x.pdf").exists()
 
 

@@ -132,6 +132,24 @@ def test_functions_of_python_measure_too(small):
         small(measures=[lambda found: {"test_loss": (1.0, 0.0)}], probes=())
 
 
+def test_probes_that_round_begin_at_the_weights_before_rounding(small):
+    def both(found):
+        before = found.before_rounding()
+        assert before.checkpoint.quantization is None
+        assert before.before_rounding() is before
+        return {name: (float(run.objective().value(run.objective().theta)), 0.0)
+                for name, run in (("rounded", found), ("latent", before))}  # fmt: skip
+
+    probes = ("bits:bits=8,2,curvature=false,layers=false,draws=2,points=3,ascent=1",)
+    found = small(methods=("ste:bits=2", "plain"), seeds=2, measures=[both], probes=probes)
+    value = dict(zip(found.measure.tolist(), np.moveaxis(found.value, 1, 0), strict=True))
+    trained, plain = value["rounded"]
+    np.testing.assert_array_equal(value["latent"][1], plain)
+    assert (np.abs(value["latent"][0] - trained) > 1e-3).all()
+    extra, loss = (value[f"bits.bits_8_train_{name}"][0] for name in ("extra_loss", "loss"))
+    np.testing.assert_allclose(loss - extra, value["latent"][0], rtol=1e-6)
+
+
 def test_a_family_is_what_is_corrected(small, whole, tmp_path):
     path = copied(whole, tmp_path)
     path.unlink()

@@ -7,13 +7,13 @@ from functools import partial
 
 from torch import Tensor
 
+from landscape.quantize.layers import skipped
 from landscape.quantize.parametrization import put_on
 from landscape.quantize.scheme import Scheme
 from landscape.quantize.trained.annealing import Annealed
 from landscape.quantize.trained.scaled import require_scale
 from landscape.train.clock import Clock
 from landscape.train.method import Method
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.anneal import anneal
 from landscape.train.observers.codes import Codes
 from landscape.train.observers.settle import Settle
@@ -23,7 +23,7 @@ SCHEMES = {"binary": Scheme(1), "ternary": Scheme(2, "ternary")}
 
 
 def annealed(
-    *, start: float = 1.0, end: float = 100.0, family: str = "binary", scale: str = "kaiming", skip: str = SKIP
+    *, start: float = 1.0, end: float = 100.0, family: str = "binary", scale: str = "kaiming", skip: str = ""
 ) -> Method:
     """Train through ``s tanh(beta u / s)``, by its true gradient, with beta growing until the weights are hard.
 
@@ -75,7 +75,7 @@ def annealed(
         return Annealed(weight, scheme, axis, scale=scale, beta=start)
 
     return Method(
-        quantizer=partial(put_on, make=make, skip=layers(skip)),
+        quantizer=partial(put_on, make=make, skip=skipped(skip)),
         schedules={"beta": schedule},
         observers=(lambda: anneal, partial(Settle, displaced=True), Codes),
     )

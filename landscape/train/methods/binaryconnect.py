@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from landscape.quantize.estimators.identity import identity
 from landscape.quantize.grid import Grid
+from landscape.quantize.layers import skipped
 from landscape.quantize.parametrization import Make, put_on, quantizers
 from landscape.quantize.rounding import randomized
 from landscape.quantize.scheme import Scheme
 from landscape.quantize.through import through
 from landscape.quantize.trained.scaled import Scaled, require_scale
 from landscape.train.method import Method
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.clip import clip
 from landscape.train.observers.codes import Codes
 from landscape.train.observers.draw import draw
@@ -24,7 +24,7 @@ from landscape.train.observers.settle import Settle
 BINARY = Scheme(1)
 
 
-def binaryconnect(*, stochastic: bool = False, scale: str = "kaiming", skip: str = SKIP) -> Method:
+def binaryconnect(*, stochastic: bool = False, scale: str = "kaiming", skip: str = "") -> Method:
     """Train latent weights w through binary ones, and clip them to [-H, H] after each step.
 
     Both passes see ``H sign(w)``, or, where stochastic, H with probability ``clip((w / H + 1) / 2, 0, 1)`` and else -H.
@@ -78,7 +78,7 @@ def binaryconnect(*, stochastic: bool = False, scale: str = "kaiming", skip: str
         return kind(weight, BINARY, axis, identity, scale=scale)
 
     seen = (*([lambda: draw, partial(Settle, displaced=True)] if stochastic else []), Codes)
-    put = partial(_put, make=make, skip=layers(skip))
+    put = partial(_put, make=make, skip=skipped(skip))
     return Method(quantizer=put, observers=seen, corrections=(lambda: clip,))
 
 

@@ -7,17 +7,17 @@ from functools import partial
 from torch import Tensor
 
 from landscape.quantize.estimators.identity import identity
+from landscape.quantize.layers import skipped
 from landscape.quantize.scheme import Scheme
 from landscape.quantize.trained.inputs import put_around, require_bits
 from landscape.quantize.trained.scaled import Scaled, require_scale
 from landscape.quantize.trained.signs import SignInput
 from landscape.train.method import Method
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.clip import clip
 from landscape.train.observers.fit_inputs import FitInputs
 
 
-def bnn(*, acts: int | None = 1, scale: str = "one", skip: str = SKIP) -> Method:
+def bnn(*, acts: int | None = 1, scale: str = "one", skip: str = "") -> Method:
     """Train latent weights through their signs, in a network whose layers are given signs.
 
     Weights: forward ``sign(w)``, with 1 for the sign of 0; backward, the gradient goes straight to w, which is clipped
@@ -60,7 +60,7 @@ def bnn(*, acts: int | None = 1, scale: str = "one", skip: str = SKIP) -> Method
 
     inside = None if acts is None else SignInput
     return Method(
-        quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip), raw=True),
+        quantizer=partial(put_around, make=make, inside=inside, skip=skipped(skip), raw=True),
         observers=(FitInputs,),
         corrections=(lambda: clip,),
     )

@@ -8,13 +8,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from landscape.quantize.layers import skipped
 from landscape.quantize.parametrization import put_on, quantizers
 from landscape.quantize.trained.bitwise import BITS, Bitwise
 from landscape.train.batches import Batch
 from landscape.train.clock import Clock
 from landscape.train.fit import Run
 from landscape.train.method import Method
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.every import every
 from landscape.train.observers.settle import Settle
 from landscape.train.schedules import Schedule
@@ -30,7 +30,7 @@ def csq(
     strength: float = 1.0,
     beta: float = 1000.0,
     ticket: float = 0.8,
-    skip: str = SKIP,
+    skip: str = "",
 ) -> Method:
     """Train the bits of weights, and which bits a layer has, through sigmoids that harden on the way.
 
@@ -103,7 +103,7 @@ def csq(
         return Bitwise(weight, bits)
 
     return Method(
-        quantizer=partial(put_on, make=make, skip=layers(skip)),
+        quantizer=partial(put_on, make=make, skip=skipped(skip)),
         objectives=[partial(budgeted, strength=strength, share=target / bits)],
         schedules={"beta": steeper(beta, ticket)},
         observers=[lambda: every(told), lambda: partial(hardened, ticket=ticket), Settle],

@@ -6,19 +6,19 @@ from functools import partial
 
 from torch import Tensor
 
+from landscape.quantize.layers import skipped
 from landscape.quantize.trained.balanced import Balanced
 from landscape.quantize.trained.inputs import put_around, require_bits
 from landscape.quantize.trained.signs import DecayedSign
 from landscape.train.clock import Clock
 from landscape.train.method import Method
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.decay import decay
 from landscape.train.observers.fit_inputs import FitInputs
 
 LOW, HIGH = -3, 1  # decimal logarithms of t at the beginning of a run and at its end
 
 
-def irnet(*, acts: int | None = None, skip: str = SKIP) -> Method:
+def irnet(*, acts: int | None = None, skip: str = "") -> Method:
     """Train through the signs of standardized weights, with a derivative that sharpens from a line into a step.
 
     Of every output unit ``u = (w - mean w) / std w``; the layer has ``2^r sign(u)``, ``r = round(log2 mean |u|)``
@@ -57,7 +57,7 @@ def irnet(*, acts: int | None = None, skip: str = SKIP) -> Method:
 
     inside = None if acts is None else DecayedSign
     return Method(
-        quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip), raw=True),
+        quantizer=partial(put_around, make=make, inside=inside, skip=skipped(skip), raw=True),
         schedules={"t": steepness, "k": height},
         observers=(lambda: decay, FitInputs),
     )

@@ -6,16 +6,16 @@ from functools import partial
 
 from torch import Tensor
 
+from landscape.quantize.layers import skipped
 from landscape.quantize.scheme import Scheme
 from landscape.quantize.trained.bases import Based, BasedInput
 from landscape.quantize.trained.inputs import put_around, require_bits
 from landscape.train.method import Method
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.fit_inputs import FitInputs
 from landscape.train.observers.follow import refit
 
 
-def lqnets(*, bits: int = 2, acts: int | None = None, skip: str = SKIP) -> Method:
+def lqnets(*, bits: int = 2, acts: int | None = None, skip: str = "") -> Method:
     """Train latent weights on levels that follow them: the sums of a few numbers v, fitted by least squares.
 
     The levels of an output unit are ``v^T e`` for all e in {-1, 1}^bits, those of what goes into a layer for all e in
@@ -62,7 +62,7 @@ def lqnets(*, bits: int = 2, acts: int | None = None, skip: str = SKIP) -> Metho
 
     inside = None if acts is None else partial(BasedInput, acts)
     return Method(
-        quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip)),
+        quantizer=partial(put_around, make=make, inside=inside, skip=skipped(skip)),
         observers=(FitInputs,),
         corrections=(lambda: refit,),
     )

@@ -6,16 +6,16 @@ from functools import partial
 
 from torch import Tensor
 
+from landscape.quantize.layers import skipped
 from landscape.quantize.scheme import Scheme
 from landscape.quantize.trained.inputs import put_around, require_bits
 from landscape.quantize.trained.steps import Stepped, SteppedInput
 from landscape.train.method import Method
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.fit_inputs import FitInputs
 from landscape.train.observers.follow import bound
 
 
-def lsq(*, bits: int = 4, acts: int | None = None, channels: bool = False, skip: str = SKIP) -> Method:
+def lsq(*, bits: int = 4, acts: int | None = None, channels: bool = False, skip: str = "") -> Method:
     """Train the step sizes of the grids together with the latent weights, each by the gradient of the loss in it.
 
     With step size s, codes from -Q_N to Q_P and v = w / s: forward ``Q(w) = s round(clip(v, -Q_N, Q_P))``; backward
@@ -60,7 +60,7 @@ def lsq(*, bits: int = 4, acts: int | None = None, channels: bool = False, skip:
 
     inside = None if acts is None else partial(SteppedInput, acts)
     return Method(
-        quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip)),
+        quantizer=partial(put_around, make=make, inside=inside, skip=skipped(skip)),
         observers=(FitInputs,),
         corrections=(lambda: bound,),
     )

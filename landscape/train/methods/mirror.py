@@ -6,11 +6,11 @@ from functools import partial
 
 from torch import Tensor
 
+from landscape.quantize.layers import skipped
 from landscape.quantize.parametrization import put_on
 from landscape.quantize.trained.annealing import Annealed
 from landscape.train.method import Method
 from landscape.train.methods.annealed import growing, require_scheme
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.anneal import anneal, anneal_still
 from landscape.train.observers.codes import Codes
 from landscape.train.observers.settle import Settle
@@ -23,7 +23,7 @@ def mirror(
     stable: bool = True,
     family: str = "binary",
     scale: str = "kaiming",
-    skip: str = SKIP,
+    skip: str = "",
 ) -> Method:
     """Step in the dual u of weights ``w = s tanh(beta u / s)`` by the gradient in w, with beta growing.
 
@@ -84,7 +84,7 @@ def mirror(
         return Annealed(weight, scheme, axis, scale=scale, beta=start, straight=True)
 
     return Method(
-        quantizer=partial(put_on, make=make, skip=layers(skip)),
+        quantizer=partial(put_on, make=make, skip=skipped(skip)),
         schedules={"beta": schedule},
         observers=(lambda: anneal if stable else anneal_still, partial(Settle, displaced=True), Codes),
     )

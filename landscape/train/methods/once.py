@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from landscape.quantize.layers import skipped
 from landscape.quantize.parametrization import put_on, quantizers
 from landscape.quantize.scheme import Scheme
 from landscape.quantize.trained.widths import Widths, at_width
@@ -16,7 +17,6 @@ from landscape.train.batches import Batch
 from landscape.train.clock import Clock
 from landscape.train.fit import Run
 from landscape.train.method import Method
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.every import every
 from landscape.train.observers.settle import Settle
 from landscape.train.refresh import refresh
@@ -28,7 +28,7 @@ CHUNK = 1024  # examples of one forward pass
 
 def once(
     *, widths: str = "8/4/2", deploy: int | None = None, nested: bool = False, calibration: str = "auto",
-    skip: str = SKIP,
+    skip: str = "",
 ) -> Method:  # fmt: skip
     """Train one set of latent weights through rounding to several widths at once: the mean of ``L(Q_b(w))``.
 
@@ -86,7 +86,7 @@ def once(
 
     further = [b for b in bits if b != deployed]
     return Method(
-        quantizer=partial(put_on, make=make, skip=layers(skip)),
+        quantizer=partial(put_on, make=make, skip=skipped(skip)),
         objectives=[partial(averaged, further=further)],
         observers=[Settle, lambda: Told(bits)],
         corrections=[lambda: every(calibrate)],

@@ -7,12 +7,12 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from landscape.quantize.layers import skipped
 from landscape.quantize.parametrization import put_on, quantizers
 from landscape.quantize.scheme import Scheme
 from landscape.quantize.trained.scaled import require_scale
 from landscape.train.clock import Clock
 from landscape.train.method import Method
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.codes import Codes
 from landscape.train.observers.proximal import Approach, Proximal
 from landscape.train.observers.settle import Settle
@@ -26,7 +26,7 @@ def proxquant(
     strength: float = 1.0,
     freeze: float = 2 / 3,
     scale: str = "channel",
-    skip: str = SKIP,
+    skip: str = "",
 ) -> Method:
     """Train the real weights, with a proximal step towards the quantized ones after each step of the optimizer.
 
@@ -93,7 +93,7 @@ def proxquant(
         return Proximal(weight, scheme, axis, scale=scale)
 
     def put(model: nn.Module) -> None:
-        put_on(model, make, layers(skip))
+        put_on(model, make, skipped(skip))
         if freeze < 1 and len(quantizers(model)) == sum(p.requires_grad for p in model.parameters()):
             raise ValueError(
                 f"Expected something to train once the weights are frozen, got {type(model).__name__} with quantized "

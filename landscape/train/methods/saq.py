@@ -8,18 +8,18 @@ from functools import partial
 from torch import Tensor
 
 from landscape.quantize.estimators.clipped import clipped
+from landscape.quantize.layers import skipped
 from landscape.quantize.parametrization import Quantized, Quantizer, put_on
 from landscape.quantize.scheme import Scheme
 from landscape.quantize.trained.standardized import Standardized
 from landscape.train.gradients.at_quantized import at_quantized
 from landscape.train.method import Method
-from landscape.train.methods.ste import SKIP, layers
 from landscape.train.observers.calibrate import Calibrate
 
 QUANTIZERS = ("liq", "ste")
 
 
-def saq(*, bits: int = 4, rho: float = 0.1, quantizer: str = "liq", skip: str = SKIP) -> Method:
+def saq(*, bits: int = 4, rho: float = 0.1, quantizer: str = "liq", skip: str = "") -> Method:
     """Descend along the gradient at the worst weights near the quantized ones: ``G = grad_w L(Q(w) + e)``.
 
     ``e = rho g / |g|`` with ``g`` the gradient of L at Q(w), and at the parameters themselves where they are not
@@ -64,6 +64,6 @@ def saq(*, bits: int = 4, rho: float = 0.1, quantizer: str = "liq", skip: str = 
 
     observers = (Calibrate,) if quantizer == "ste" else ()
     return Method(
-        gradient=at_quantized(rho), quantizer=partial(put_on, make=make, skip=layers(skip)), observers=observers,
+        gradient=at_quantized(rho), quantizer=partial(put_on, make=make, skip=skipped(skip)), observers=observers,
         evaluations=2,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from landscape.quantize.estimators.clipped import clipped
 from landscape.quantize.estimators.identity import identity
+from landscape.quantize.layers import skipped
 from landscape.quantize.parametrization import Quantized
 from landscape.quantize.scheme import Scheme
 from landscape.quantize.trained.inputs import put_around, require_bits
@@ -15,8 +16,6 @@ from landscape.quantize.trained.ranges import Ranged
 from landscape.train.method import Method
 from landscape.train.observers.calibrate import Calibrate
 from landscape.train.observers.fit_inputs import FitInputs
-
-SKIP = ""  # what of a network keeps full precision: nothing, unless asked for
 
 
 def ste(
@@ -26,7 +25,7 @@ def ste(
     clip: bool = True,
     family: str = "auto",
     calibration: str = "auto",
-    skip: str = SKIP,
+    skip: str = "",
 ) -> Method:
     """Train latent weights through rounding: forward at Q(w), backward as if rounding were not there.
 
@@ -67,11 +66,6 @@ def ste(
 
     inside = None if acts is None else partial(Ranged, acts)
     return Method(
-        quantizer=partial(put_around, make=make, inside=inside, skip=layers(skip)),
+        quantizer=partial(put_around, make=make, inside=inside, skip=skipped(skip)),
         observers=(Calibrate, FitInputs),
     )
-
-
-def layers(skip: str) -> tuple[str, ...]:
-    """Read the layers that are left out: globs with ``/`` between them, since commas part the arguments of methods."""
-    return tuple(part.strip() for part in skip.split("/") if part.strip())
