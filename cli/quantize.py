@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from landscape.cli import _quantizing as quantizing
 from landscape.cli._quantizing import Original
+from landscape.cli.train import widths
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -187,8 +188,8 @@ def _run(
         rows += quantizing.row(name, size(state, known.grids), whole, told, found)
     quantizing.written(made)
     print(quantizing.aligned(rows))
-    for path in made:
-        print("checkpoint: ", path)
+    for path, one in made.items():
+        print(f"checkpoint:  {path}; {widths(one)}")
 
 
 def _quantized(opened: Opened, plan: dict[str, Scheme], fit: Fit, name: str) -> tuple[Any, Any]:
@@ -277,7 +278,7 @@ def _adopted(path: Path, bits: str | None, source: Original, output: Path | None
     )  # fmt: skip
     quantizing.written({place: made})
     print(quantizing.aligned([quantizing.HEADER, *rows]))
-    print("checkpoint: ", place)
+    print(f"checkpoint:  {place}; {widths(made)}")
 
 
 def _refuse_with_codes(**given: Any) -> None:

@@ -51,7 +51,7 @@ def test_a_checkpoint_for_every_width(here, quantize):
         assert json.loads(json.dumps(record)) == record
         assert one.training["seed"] == original.training["seed"]
         assert one.training["train_loss"] != original.training["train_loss"]
-        assert f"a.w{bits}.pt" in found.out
+        assert f"a.w{bits}.pt; quantized weights: 8832 of {bits} bit" in found.out
 
 
 def test_the_table_says_what_probes_measure(here, quantize, measure):
