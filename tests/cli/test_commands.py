@@ -358,7 +358,7 @@ def test_what_a_kill_leaves_is_swept(here, measure):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_an_interrupted_surface_says_how_to_go_on(here, ask):
     words = ["surface", "a.pt", "--points", "15", "--strategy", "loop,examples=64", "--device", "cpu", "--plot", "none"]
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # background jobs begin deaf to it
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # background jobs are deaf to it
     code = f"{heard}; from landscape import sweep; sweep.KEEP = 0.05; from landscape.cli import main; main()"
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, env=env)
