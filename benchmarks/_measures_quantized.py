@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
 import landscape
 from landscape import sensitivity
-from landscape.examples import by_example
+from landscape.examples import by_example, mean
 from landscape.objective import Objective
 from landscape.quantize import surfaces
 from landscape.quantize.layers import chosen
@@ -115,5 +112,5 @@ def rounded(objective: Objective, scheme: Scheme) -> Tensor:
 def rise(objective: Objective, theta: Tensor) -> Value:
     """Return how much higher the loss is at other weights, with the error of the mean difference over examples."""
     here, there = (by_example(objective, point) for point in (objective.theta, theta))
-    change = torch.from_numpy(there.loss - here.loss)
-    return change.mean().item(), change.std().item() / math.sqrt(len(change))
+    change, error = mean(there.loss - here.loss, here.weight)
+    return float(change), float(error)

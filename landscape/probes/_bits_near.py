@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from landscape.directions import random
-from landscape.examples import ByExample
+from landscape.examples import ByExample, mean
 from landscape.probes._bits_width import Width
-from landscape.probes._saddle_ways import mean
 from landscape.rows import norm
 
 if TYPE_CHECKING:

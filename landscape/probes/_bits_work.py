@@ -14,12 +14,11 @@ from torch import Tensor
 
 from landscape import examples
 from landscape.eigenpairs import eigenpairs
-from landscape.examples import ByExample
+from landscape.examples import ByExample, mean
 from landscape.operators import hessian
 from landscape.parts import Parts
 from landscape.probes import _bits_near as near
 from landscape.probes._bits_width import Width, axes, staircase, width
-from landscape.probes._saddle_ways import mean
 from landscape.quantize.scheme import Scheme
 from landscape.rows import dot, norm
 from landscape.sensitivity import BlockTraces, predictions

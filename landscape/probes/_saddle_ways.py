@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from landscape import examples
+from landscape.examples import mean
 from landscape.rows import dot, norm
 
 if TYPE_CHECKING:
@@ -34,15 +35,6 @@ class Base:
         return {
             "loss": loss, "loss_error": loss_error, "accuracy": accuracy, "accuracy_error": accuracy_error,
         }  # fmt: skip
-
-
-def mean(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average sums over examples (..., n) of weights (n,), with the standard error; NaN for one example."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = values.sum(-1) / weight.sum()
-        apart = ((values - weight * found[..., None]) ** 2).sum(-1)
-        n = len(weight)
-        return found, np.sqrt(apart / (1 - 1 / n if n > 1 else np.nan)) / weight.sum()
 
 
 def spread(bends: np.ndarray, weight: np.ndarray, resamples: int, seed: int) -> dict[str, np.ndarray]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from landscape.examples import ByExample, by_example
+from landscape.examples import ByExample, by_example, mean
 from landscape.objective import Objective
 
 
@@ -40,14 +38,5 @@ def examined(objective: Objective) -> dict[str, ByExample]:
 
 def measured(found: ByExample, reference: ByExample | None = None) -> Measured:
     """Average losses and correctness of examples, and the differences of their losses from those of a reference."""
-    loss, accuracy = _mean(found.loss, found.weight), _mean(found.correct, found.weight)
-    change = (0.0, 0.0) if reference is None else _mean(found.loss - reference.loss, found.weight)
-    return Measured(*loss, *accuracy, *change)
-
-
-def _mean(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Return a weighted mean and its standard error, as `landscape.engine.moments.Measurement` defines it."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = float((weight * values).sum() / weight.sum())
-        spread = (weight**2 * (values - mean) ** 2).sum() / (1 - 1 / len(values)) if len(values) > 1 else np.nan
-        return mean, float(np.sqrt(spread) / weight.sum())
+    rows = [found.loss, found.correct, *([] if reference is None else [found.loss - reference.loss])]
+    return Measured(*(float(value) for row in rows for value in mean(row, found.weight)))
