@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from landscape.cli._output import ending, free
-from landscape.cli._source import ARITHMETIC, NETWORK, Source, quietly_built  # noqa: F401 (of inherited options)
+from landscape.cli._source import ARITHMETIC, NETWORK, Source, quietly_built, some  # noqa: F401 (of inherited options)
 from landscape.cli.train import located
 
 if TYPE_CHECKING:
@@ -105,15 +105,11 @@ class Opened:
 
     def resident(self, images: int | None = None, seed: int = 0) -> Resident:
         """Put the training split on the device, or so many random examples of it."""
-        from landscape.dataset import Dataset
         from landscape.engine import device
         from landscape.train.batches import Resident
-        from landscape.transforms import subset
 
-        part, data = self.training(), self.data
-        if images is not None and images < part.size:
-            alone = Dataset(data.name, (part.inputs, part.targets), None, data.classes, data.mean, data.std, data.task)
-            part = subset(images, seed=seed)(alone).split("train")
+        self.training()  # its absence is an error that says what it is for
+        part = some(self.data, "train", images, seed=seed)
         dtype = next(parameter.dtype for parameter in self.model.parameters())
         return Resident(part, dtype, device.device(self.source.device))
 
@@ -252,9 +248,10 @@ HEADER = ["network", "bytes", "smaller", "|dw|/|w|", "split", "loss (nat)", "acc
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Lay rows out as a table, each column as wide as it must be."""
-    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(c.ljust(n) for c, n in zip(one, sizes, strict=True)).rstrip() for one in rows)
+    """Lay rows out as a table."""
+    from landscape.plots.summary import columns
+
+    return "\n".join(columns(rows))
 
 
 def allocated(found: Mixed) -> str:

@@ -92,7 +92,7 @@ class Source:
         if self.examples is not None and self.examples < 1:
             raise ValueError(f"Expected at least 1 example, got --examples {self.examples}.")
         names = {"both": list(data.splits), "first": list(data.splits[:1])}.get(self.split, [self.split])
-        return {name: _some(data, name, self.examples) for name in names}
+        return {name: some(data, name, self.examples) for name in names}
 
     def network(self, found: Checkpoint, data: Dataset) -> Any:
         """Return the network of a checkpoint, with its weights.
@@ -304,7 +304,7 @@ def _located_pair(pair: str) -> str:
     return f"{name}{equals}{located_arguments({name: value})[name]}"
 
 
-def _some(data: Dataset, name: str, count: int | None) -> Split:
+def some(data: Dataset, name: str, count: int | None, *, seed: int = 0) -> Split:
     """Return a split of the data, or a random subset of it."""
     from landscape.dataset import Dataset
     from landscape.transforms import subset
@@ -313,4 +313,4 @@ def _some(data: Dataset, name: str, count: int | None) -> Split:
     if count is None or count >= part.size:
         return part
     alone = Dataset(data.name, (part.inputs, part.targets), None, data.classes, data.mean, data.std, data.task)
-    return replace(subset(count, seed=0)(alone).split("train"), name=name)
+    return replace(subset(count, seed=seed)(alone).split("train"), name=name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 FAMILIES = ("narrow", "full", "midrise", "binary", "ternary", "levels")
@@ -78,10 +78,6 @@ class Scheme:
             raise ValueError("Expected 2 bits or more for family full, got 1: take binary or midrise.")
         if not self.symmetric and self.family != "full":
             raise ValueError(f"Expected family full for a range that is not symmetric, got {self.family}: take full.")
-
-    def at(self, bits: int) -> Scheme:
-        """Return the same scheme at another width."""
-        return replace(self, bits=bits)
 
     def record(self) -> dict[str, Any]:
         """Return the scheme as plain JSON."""
