@@ -17,7 +17,7 @@ FLOORS = [
         "frame", "vectors", "directions", "checkpoint", "sweep", "operators", "examples", "decomposition",
         "exact", "measures", "sensitivity",
     ],
-    ["probes", "train", "importing", "verification", "posterior", "ensembles", "ptq"],
+    ["probes", "train", "importing", "verification", "posterior", "ensembles", "ptq", "connection", "alignment"],
     ["plots", "study"],
     ["cli"],
 ]

@@ -1,0 +1,1 @@
+"""Permutation symmetries: networks brought to the same order of units, so that they can be compared."""

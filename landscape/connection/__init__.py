@@ -1,0 +1,1 @@
+"""Connections: low-loss paths between networks, found by training."""
