@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from landscape.cli import EXPECTED
 from landscape.cli._axes import Axes
+from landscape.cli._between import Curves, require_different
 from landscape.cli._output import Output, Store
 from landscape.cli._price import price
 from landscape.cli._quantized import Rounding
 from landscape.cli._source import Loaded, Source
+from landscape.cli.plot import named
 from landscape.discovery import member
 from landscape.probes import _contract
 
@@ -44,12 +46,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Job:
-    """A probe on checkpoints, as options describe it; `axes` is None for a probe without directions."""
+    """A probe on checkpoints, as options describe it; `along` is None for one without directions or curves."""
 
     probe: str
     checkpoints: tuple[Path, ...]
     source: Source
-    axes: Axes | None
+    along: Axes | Curves | None
     output: Output
     knobs: dict[str, Any]
     rounding: Rounding = Rounding()  # noqa: RUF009 (frozen)
@@ -95,12 +97,7 @@ class Job:
         """Run the probe, and let its result say where it comes from."""
         from landscape.train.observers.progress import meter
 
-        given, known = dict(self.knobs), _contract.parameters(self.probe)
-        if self.axes is not None:
-            count = _contract.axes(self.probe)
-            given["directions"] = self.axes.frame(loaded, self.checkpoints[1:], count, self.knobs)
-            if given["directions"] is None and "norms" in known:
-                given["norms"] = loaded.norms
+        given, known = self.knobs | self._between(loaded), _contract.parameters(self.probe)
         with meter(f"{self.probe} of {self.checkpoints[0].name}") as shown:
             given |= {name: value for name, value in (("store", store), ("progress", shown)) if name in known}
             try:
@@ -109,20 +106,36 @@ class Job:
                 if _contract.resumes(self.probe):
                     raise
                 raise KeyboardInterrupt(STOPPED) from error
-        gap = loaded.gap() if self.axes is not None else {}
+        gap = loaded.gap() if isinstance(self.along, Axes) else {}
         return replace(result, origin=result.origin | identity | ({"gap_to_hard": gap} if gap else {}))
+
+    def _between(self, loaded: Loaded) -> dict[str, Any]:
+        """Return what the probe moves along, or between, as its arguments: directions, curves, an end, networks."""
+        known, others = _contract.parameters(self.probe), self.checkpoints[1:]
+        if self.along is not None and isinstance(self.along, Axes):
+            frame = self.along.frame(loaded, others, _contract.axes(self.probe), self.knobs)
+            return {"directions": frame} | ({"norms": loaded.norms} if frame is None and "norms" in known else {})
+        if self.along is not None:
+            return {"curves": self.along.given(loaded, others)}
+        if not _contract.between(self.probe):
+            return {}
+        thetas = [loaded.objective.theta, *loaded.vectors(others)]
+        require_different(self.checkpoints, thetas)
+        if "end" in known:
+            return {"end": thetas[1]}
+        return {"thetas": thetas, "names": list(named(self.checkpoints))}
 
     def identity(self, loaded: Loaded) -> dict:
         """Say what the work is: all that decides the numbers, and that `reproduce` needs to do it again."""
         from landscape.result import versions
         from landscape.weights import sha256
 
-        others = [*self.checkpoints[1:], *(self.axes.files() if self.axes else ())]
+        others = [*self.checkpoints[1:], *(self.along.files() if self.along else ())]
         return loaded.record() | {
             "command": self.probe,
             "others": [{"path": str(path.resolve()), "sha256": sha256(path)} for path in others],
             "checkpoints": len(self.checkpoints),
-            "axes": self.axes and self.axes.record(),
+            "axes": self.along and self.along.record(),
             "knobs": {name: list(value) if isinstance(value, tuple) else value for name, value in self.knobs.items()},
             "versions": versions("landscape", "torch", "numpy"),
         }
@@ -130,17 +143,24 @@ class Job:
     def _check(self) -> None:
         """Look for what is plainly wrong before anything is loaded."""
         self.output.formats()
-        self.rounding.check(self.axes is not None and _contract.axes(self.probe) == 2)
-        if self.axes is None and len(self.checkpoints) > 1:
-            raise ValueError(
-                f"Expected one checkpoint, got {len(self.checkpoints)}: {self.probe} looks at one at a time."
-            )
+        self.rounding.check(isinstance(self.along, Axes) and _contract.axes(self.probe) == 2)
+        self._count()
         for checkpoint in self.checkpoints:
             if not checkpoint.is_file():
                 told = "a folder" if checkpoint.is_dir() else "no such file"
                 raise FileNotFoundError(f"{checkpoint}: expected a checkpoint, got {told}.")
-        if self.axes is not None:
-            self.axes.check()
+        if self.along is not None:
+            self.along.check()
+
+    def _count(self) -> None:
+        """See that there are as many checkpoints as the probe looks at."""
+        count, known = len(self.checkpoints), _contract.parameters(self.probe)
+        if "end" in known and count != 2:
+            raise ValueError(f"Expected two checkpoints, got {count}: {self.probe} goes from one to the other.")
+        if "thetas" in known and count < 2:
+            raise ValueError(f"Expected several checkpoints, got {count}: {self.probe} looks at all pairs of them.")
+        if count > 1 and self.along is None and not _contract.between(self.probe):
+            raise ValueError(f"Expected one checkpoint, got {count}: {self.probe} looks at one at a time.")
 
     def cost(self, loaded: Loaded) -> str:
         """Say what the work costs, without doing it."""

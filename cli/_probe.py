@@ -12,10 +12,11 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from landscape.cli._axes import Axes
+from landscape.cli._between import Curves
 from landscape.cli._measure import Job
 from landscape.cli._output import Output
 from landscape.cli._quantized import BeforeRounding, Rounding
-from landscape.cli._source import OneSplit, Source
+from landscape.cli._source import OneSplit, Refitted, Source
 from landscape.discovery import member
 from landscape.probes import _contract
 
@@ -26,40 +27,51 @@ PLAIN = {
 }  # fmt: skip
 READ = {"int": int, "float": float, "str": str}
 # Frozen: what the options are, unless given.
-SOURCE, FIRST, OUTPUT, AXES, ROUNDING, BEFORE = Source(), OneSplit(), Output(), Axes(), Rounding(), BeforeRounding()
+SOURCE, FIRST, REFITTED, OUTPUT = Source(), OneSplit(), Refitted(), Output()
+AXES, CURVES, ROUNDING, BEFORE = Axes(), Curves(), Rounding(), BeforeRounding()
 CHECKPOINT = "The network: a checkpoint of any kind."
-OTHERS = "A second and a third one span the line or plane."
+OTHERS = {
+    "directions": "A second and a third one span the line or plane.",
+    "curves": "The other end of a segment.",
+    "end": "The other end.",
+    "thetas": "Further networks of the same architecture.",
+}
 
 
 def command(name: str) -> Callable:
     """Make the command of a probe from its signature and docstring."""
-    knobs, turns = _contract.knobs(name), _contract.turns(name)
-    usual = FIRST if _contract.on_one_split(name) else SOURCE
+    knobs = _contract.knobs(name)
+    usual = REFITTED if _contract.between(name) else FIRST if _contract.on_one_split(name) else SOURCE
+    ahead = AXES if _contract.turns(name) else CURVES if _contract.follows(name) else None
     seen = BEFORE if _contract.rounds(name) else ROUNDING
 
     def run(
         checkpoint: Path, *others: Path, source: Source = usual, output: Output = OUTPUT, rounding: Rounding = seen,
-        axes: Axes | None = AXES if turns else None, **chosen: Any,
+        along: Axes | Curves | None = ahead, **chosen: Any,
     ) -> None:  # fmt: skip
         known = _contract.defaults(name) | chosen
-        done = Job(name, (checkpoint, *others), source, axes, output, known, rounding).run()
+        done = Job(name, (checkpoint, *others), source, along, output, known, rounding).run()
         if done:
             print(done)
 
-    shared = {"source": usual, "output": OUTPUT, "rounding": seen, **({"axes": AXES} if turns else {})}
-    run.__signature__ = _signature(knobs, shared)  # pyright: ignore
+    shared = {"source": usual, "output": OUTPUT, "rounding": seen, **({"along": ahead} if ahead else {})}
+    more = next((words for taken, words in OTHERS.items() if taken in _contract.parameters(name)), "")
+    run.__signature__ = _signature(knobs, shared, more)  # pyright: ignore
     run.__annotations__ = {p.name: p.annotation for p in run.__signature__.parameters.values()}  # pyright: ignore
     run.__name__, run.__doc__ = name, _help(member("landscape.probes", name), [k.name for k in knobs])
     return run
 
 
-def _signature(knobs: list[inspect.Parameter], shared: dict[str, Any]) -> inspect.Signature:
-    """Lay out the command line: checkpoints, the probe's knobs, and the options that all probes share."""
+def _signature(knobs: list[inspect.Parameter], shared: dict[str, Any], more: str) -> inspect.Signature:
+    """Lay out the command line: checkpoints, the probe's knobs, and the options that all probes share.
+
+    `more` says what further checkpoints are for; where it is empty they are refused, in words.
+    """
     first = inspect.Parameter(
         "checkpoint", inspect.Parameter.POSITIONAL_ONLY, annotation=Annotated[Path, Parameter(help=CHECKPOINT)]
     )
-    more = Parameter(help=OTHERS, show="axes" in shared)  # without axes a second checkpoint is refused, in words
-    others = inspect.Parameter("others", inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[Path, more])
+    shown = Parameter(help=more, show=bool(more))
+    others = inspect.Parameter("others", inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[Path, shown])
     keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature([
         first,

@@ -186,6 +186,14 @@ class OneSplit(Source):
     "How products are computed: auto measures; or such as retained,kept,examples=256 or forward,vectors=4,examples=64."
 
 
+@dataclass(frozen=True, kw_only=True)
+class Refitted(Source):
+    """The same for probes that go between networks, whose statistics are those of no checkpoint."""
+
+    batchnorm: Annotated[str, Parameter(group=ARITHMETIC)] = "refit"
+    "Statistics between networks: refit (recomputed at every point), or batch (of each batch)."
+
+
 @dataclass(frozen=True)
 class Loaded:
     """An objective, and the checkpoint, network and data it was made from.

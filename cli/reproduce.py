@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
+    from landscape.cli._axes import Axes
+    from landscape.cli._between import Curves
     from landscape.cli._measure import Job
     from landscape.cli.ensemble import Committee
 
@@ -83,7 +85,6 @@ def described(origin: dict[str, Any], path: Path) -> Job | Committee:
     KeyError, TypeError, AttributeError
         If it is not whole.
     """
-    from landscape.cli._axes import Axes
     from landscape.cli._measure import Job
     from landscape.cli._output import Output
     from landscape.cli._quantized import Rounding
@@ -99,20 +100,29 @@ def described(origin: dict[str, Any], path: Path) -> Job | Committee:
     if unknown := origin["knobs"].keys() - defaults(origin["command"]).keys():
         raise ValueError(f"{path}: expected the knobs of {origin['command']}, got {', '.join(sorted(unknown))} too.")
     files = [origin["checkpoint"], *origin["others"]]
-    axes = origin["axes"] and Axes(
-        directions=origin["axes"]["directions"],
-        trajectory=[Path(p) for p in origin["axes"]["trajectory"] or ()] or None,
-    )
     strategy = _strategy(origin)
     return Job(
         origin["command"],
         tuple(Path(file["path"]) for file in files[: origin["checkpoints"]]),
         Source(**origin["source"] | ({"strategy": strategy} if strategy else {})),
-        axes,
+        origin["axes"] and _along(origin),
         Output(plot="none"),
         {name: tuple(value) if isinstance(value, list) else value for name, value in origin["knobs"].items()},
         Rounding(**origin.get("quantized") or {}),
     )
+
+
+def _along(origin: dict[str, Any]) -> Axes | Curves:
+    """Return the options about directions or curves that an origin tells."""
+    from landscape.cli._axes import Axes
+    from landscape.cli._between import Curves
+    from landscape.probes._contract import follows
+
+    kind = Curves if follows(origin["command"]) else Axes
+    return kind(**{
+        name: [Path(word) for word in value] if isinstance(value, list) else value
+        for name, value in origin["axes"].items()
+    })
 
 
 def _strategy(origin: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""One example at a time: losses at a point, curvature along vectors, and gradients pulled back from outputs."""
+"""One example at a time: losses and answers at a point, curvature along vectors, gradients pulled back from outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,7 @@ from landscape.engine.evaluate import exact_attention
 from landscape.engine.network import Network, lay_out
 from landscape.engine.plan import Plan
 from landscape.engine.resident import Resident
+from landscape.losses import answers as answered
 from landscape.losses import scores
 
 if TYPE_CHECKING:
@@ -44,6 +45,35 @@ def by_example(objective: Objective, theta: Tensor, split: int = 0) -> ByExample
         Its number among the splits of the objective.
     """
     return ByExample(*_derived(objective, _scores, theta, split).numpy())
+
+
+class Answers(NamedTuple):
+    """What every example of a split costs at one point, and what the network answers there, in the order of the data.
+
+    ``loss``, ``weight`` and ``correct`` are as in `ByExample`; ``answer`` has an array (B, A) of classes for every
+    chunk of the split, -1 where there is nothing to answer, and is empty where outputs are not over classes.
+    """
+
+    loss: np.ndarray
+    weight: np.ndarray
+    correct: np.ndarray
+    answer: tuple[np.ndarray, ...]
+
+    def disagreement(self, other: Answers) -> np.ndarray:
+        """Return the share of answers of each example that differ from another network's, times its weight: (N,)."""
+        pairs = zip(self.answer, other.answer, strict=True)
+        share = [(one != two).sum(1) / np.maximum((one >= 0).sum(1), 1) for one, two in pairs]
+        return np.concatenate(share) * self.weight
+
+
+def answers(objective: Objective, theta: Tensor) -> list[Answers]:
+    """Ask a network about every example: (D,) -> one `Answers` for each split.
+
+    Notes
+    -----
+    One forward pass over all splits, and one over the first where batch-norm statistics are refitted.
+    """
+    return _refitted(objective, _answers, theta, range(len(objective.splits)))
 
 
 def mean(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,12 +136,17 @@ def pulled(objective: Objective, theta: Tensor, cotangents: Cotangents) -> Tenso
 
 def _derived(objective: Objective, derivative: Callable, theta: Tensor, split: int = 0) -> Tensor:
     """Do work at a point as the objective would: in its precision, by less at a time where memory runs out."""
+    return _refitted(objective, derivative, theta, [split])[0]
+
+
+def _refitted(objective: Objective, derivative: Callable, theta: Tensor, splits: Iterable[int]) -> list[Any]:
+    """Do work at a point on several splits, with batch-norm statistics refitted once."""
     runner = objective._runner
     point = theta.to(runner.network.device, runner.network.dtype)
 
-    def work(by: Plan) -> Tensor:
+    def work(by: Plan) -> list[Any]:
         runner.refit(point, by)
-        return derivative(runner.network, runner.loss, by, point, runner.splits[split])
+        return [derivative(runner.network, runner.loss, by, point, runner.splits[split]) for split in splits]
 
     with arithmetic(runner.precision, point.device):
         return runner.backed_off(work, runner.plan(1))
@@ -126,6 +161,21 @@ def _scores(network: Network, loss: Callable, plan: Plan, point: Tensor, split: 
         found = scores(loss, network(inputs), targets)
         parts.append(torch.stack([found.loss, found.weight, found.correct]).cpu().double())
     return torch.cat(parts, 1)
+
+
+@torch.no_grad()
+def _answers(network: Network, loss: Callable, plan: Plan, point: Tensor, split: Resident) -> Answers:
+    lay_out(network.model, plan.channels_last)
+    network.place(point)
+    parts, chosen = [], []
+    for inputs, targets, _ in split.chunks(plan.examples, plan.channels_last):
+        outputs = network(inputs)
+        found, given = scores(loss, outputs, targets), answered(loss, outputs, targets)
+        parts.append(torch.stack([found.loss, found.weight, found.correct]).cpu().double())
+        if given is not None:
+            chosen.append(given.cpu().numpy())
+    numbers = torch.cat(parts, 1).numpy()
+    return Answers(numbers[0], numbers[1], numbers[2], tuple(chosen))
 
 
 def _curvature(

@@ -210,6 +210,24 @@ def _correct(function: Callable, outputs: Any, targets: Tensor, weight: Tensor) 
     return right * (weight / kept.clamp(min=1))
 
 
+def answers(function: Callable, outputs: Any, targets: Tensor) -> Tensor | None:
+    """Return what a network answers, wherever there is something to answer: (B, A) classes, -1 elsewhere.
+
+    One for an example, one for each of its tokens, or zeros and ones for its labels under ``bce``; None where outputs
+    are not over classes.
+    """
+    outputs = _full(outputs)
+    if function is bce:
+        return (outputs > 0).long().flatten(1)
+    if function is causal:
+        outputs, targets = outputs[:, :-1], targets[:, 1:]
+    axis = class_axis(outputs, targets)
+    if axis is None or outputs.shape[axis] < 2:
+        return None
+    found = torch.where(targets == IGNORED, -1, outputs.argmax(axis))
+    return found.reshape(len(found), -1)
+
+
 def _full(outputs: Any) -> Any:
     outputs = getattr(outputs, "logits", outputs)
     return pytree.tree_map_only(Tensor, lambda t: t.float() if t.dtype in HALF else t, outputs)

@@ -63,7 +63,7 @@ def sweep(
     parts = store(planned) if store else None
     record = parts.plan if parts else planned()
     plan = Plan(**record)
-    found = _Finished(parts)
+    found = Finished(parts)
     scout = objective.subset(min(objective.size, max(FEWEST, objective.size // 10))) if stop_above is not None else None
     if progress:
         progress(found.number, count)
@@ -80,7 +80,7 @@ def sweep(
     return found.arrays(), record
 
 
-class _Finished:
+class Finished:
     """What is measured so far; kept in part files, if there are any, every few seconds."""
 
     def __init__(self, parts: Parts | None) -> None:
@@ -94,9 +94,11 @@ class _Finished:
         self.since = time.monotonic()
 
     def has(self, start: int) -> bool:
+        """Say whether the chunk that begins at a point is done."""
         return start in self.chunks
 
     def add(self, start: int, arrays: dict[str, np.ndarray]) -> None:
+        """Take a finished chunk: arrays whose last axis runs over its points."""
         self.chunks[start] = arrays
         self.number += _length(arrays)
         self.waiting.append(start)
@@ -115,6 +117,7 @@ class _Finished:
         self.waiting, self.since = [], time.monotonic()
 
     def arrays(self) -> dict[str, np.ndarray]:
+        """Return all chunks, joined in the order of their points."""
         chunks = [self.chunks[start] for start in sorted(self.chunks)]
         return {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
 

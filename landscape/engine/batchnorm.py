@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from landscape.engine.network import Network
 
@@ -40,6 +41,13 @@ def apply(network: Network, policy: str) -> bool:
             layer.collected = None
             layer.forward = types.MethodType(_collecting, layer)
     return bool(network.norms) and (policy != "frozen" or untracked)
+
+
+def released(model: nn.Module) -> None:
+    """Give the batch-norm layers of a copy of a prepared network their own forward pass back, in place."""
+    for layer in model.modules():
+        if isinstance(layer, _BatchNorm) and "collected" in layer.__dict__:
+            del layer.forward, layer.collected
 
 
 def statistics(network: Network, forward: Callable, batches: Iterable) -> dict[str, Tensor]:

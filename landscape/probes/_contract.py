@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from landscape.probes._cost import Cost
     from landscape.result import Result
 
-GIVEN = ("theta", "center", "norms", "store", "progress")  # objects of Python, or filled in by the command
+BETWEEN = ("curves", "end", "thetas")  # what a probe that goes between networks takes, one of them
+GIVEN = ("theta", "center", "norms", "names", "store", "progress")  # objects of Python, or filled in by the command
 PACKAGE = "landscape.probes"
 
 
@@ -35,6 +36,16 @@ def defaults(probe: str) -> dict[str, Any]:
 def turns(probe: str) -> bool:
     """Say whether a probe takes directions: of one checkpoint, or between several."""
     return "directions" in parameters(probe)
+
+
+def follows(probe: str) -> bool:
+    """Say whether a probe goes along curves."""
+    return "curves" in parameters(probe)
+
+
+def between(probe: str) -> bool:
+    """Say whether a probe goes between networks: along curves, to another end, or among several."""
+    return any(name in parameters(probe) for name in BETWEEN)
 
 
 def resumes(probe: str) -> bool:

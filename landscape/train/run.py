@@ -157,7 +157,7 @@ def train(
         return {f"test_{what}": value for what, value in found.items()}
 
     run.observers = [history(tested), *run.observers, *observers]
-    with _exact_arithmetic(exact, run.streams.device):
+    with exact_arithmetic(exact, run.streams.device):
         if init is not None and checkpoint.latent(init).batchnorm == "stale":
             fit_inputs(run)  # the statistics are those behind quantized activations
             refresh(run.model, splits["train"])
@@ -198,7 +198,7 @@ def interruptible(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def _exact_arithmetic(precision: str, where: torch.device) -> Iterator[None]:
+def exact_arithmetic(precision: str, where: torch.device) -> Iterator[None]:
     """Compute in a precision, with cuDNN's deterministic kernels, and leave the settings as they were."""
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark

@@ -1,0 +1,185 @@
+"""Curves of low loss: inner control points trained by minimizing the expected loss along the curve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape import losses
+from landscape.connection.on_curve import OnCurve
+from landscape.curves import Curve
+from landscape.dataset import Split
+from landscape.train.assembly import assembled
+from landscape.train.batches import Batch, Resident
+from landscape.train.clock import Clock
+from landscape.train.fit import Interrupted, Run, fit
+from landscape.train.method import Method
+from landscape.train.observers.history import history
+from landscape.train.resume import Resume
+from landscape.train.run import exact_arithmetic, interruptible
+from landscape.train.settings import CHOICES, Settings
+from landscape.train.step import Objective as Goal
+from landscape.train.step import Step
+
+if TYPE_CHECKING:
+    from landscape.objective import Objective
+
+SAMPLING = ("t", "arc")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A trained curve, and how it came about.
+
+    Attributes
+    ----------
+    curve : Curve
+    history : list of dict
+        One record an epoch: epoch, lr, objective (mean over the epoch, weight decay included), gradient_evaluations.
+    """
+
+    curve: Curve
+    history: list[dict[str, Any]]
+
+
+def trained(
+    objective: Objective,
+    curve: Curve,
+    settings: Settings,
+    *,
+    sampling: str = "t",
+    resume: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Found:
+    r"""Move the inner control points of a curve to where the expected loss along it is small.
+
+    .. math:: \min \; E_{t} \left[ L(\phi(t)) + \tfrac{\lambda}{2} \|\phi(t)\|^2 \right]
+
+    One t is drawn for every batch: uniformly in t; or, for "arc", weighted by the speed of the curve over its mean
+    speed, which makes the expectation one that is uniform in arc length, with its whole gradient.
+
+    Parameters
+    ----------
+    objective : Objective
+        Whose first split, network and loss are trained on, with batch norm and dropout in training mode.
+    curve : Curve
+        Where to begin; its ends stay.
+    settings : Settings
+        As for training a network. The weight decay :math:`\lambda` is that of the point on the curve, not of the
+        control points.
+    sampling : {"t", "arc"}
+    resume : path, optional
+        Where the state is kept while training; the same call goes on from there, and ends at the same curve.
+    progress : callable, optional
+        Told (steps done, steps in all).
+
+    Raises
+    ------
+    ValueError
+        If there are no bends, the sampling is unknown, a setting does not fit the data, or training diverges.
+    KeyboardInterrupt
+        On Ctrl-C, after the step under way; the state is kept.
+
+    Notes
+    -----
+    A step costs one gradient evaluation, whatever the number of bends; memory of K vectors more.
+
+    References
+    ----------
+    Garipov et al. (2018), Loss surfaces, mode connectivity, and fast ensembling of DNNs, arXiv:1802.10026: equations 1
+    (uniform in arc length) and 2 (uniform in t). They give the gradient of the first up as intractable, for the
+    density depends on the curve; as a weight it can be differentiated.
+    """
+    if sampling not in SAMPLING:
+        raise ValueError(f"Expected sampling among {', '.join(SAMPLING)}, got {sampling!r}: choose one of them.")
+    if len(curve.points) < 3:
+        raise ValueError("Expected a curve with bends to train, got a segment: give 1 bend or more.")
+    objective.require_derivatives()
+    run = _run(objective, curve, settings, sampling)
+    if progress is not None:
+        run.observers = [*run.observers, lambda run: progress(run.clock.step, run.clock.steps)]
+    with exact_arithmetic(_exact(settings), run.streams.device), interruptible(run):
+        _fit(run, resume)
+    assert isinstance(run.model, OnCurve)
+    return Found(run.model.curve(), run.history)
+
+
+def examples(objective: Objective) -> Resident:
+    """Return the first split of an objective as the trainer takes it.
+
+    Raises
+    ------
+    ValueError
+        If its inputs are not one tensor.
+    """
+    name = next(iter(objective.examples))
+    read = objective.examples[name]
+    (given, answers), *more = read.segments
+    if more or not isinstance(given, Tensor):
+        raise ValueError(
+            "Expected inputs that are one tensor of one shape to train on, got several: pad them, or pass them as one."
+        )
+    inputs, targets = given.numpy(), answers.numpy()
+    task = "regression" if np.issubdtype(targets.dtype, np.floating) else "language"
+    task = "classification" if read.labels is not None else task
+    split = Split(inputs, targets, read.mean, read.std, name=name, task=task)
+    return Resident(split, objective.network.dtype, objective.device, classes=len(objective.classes))
+
+
+def settled(objective: Objective, settings: Settings) -> Settings:
+    """Return settings in the precision of an objective, where the trainer knows it."""
+    precision = objective.precision if objective.precision in CHOICES["precision"] else "float32"
+    return replace(settings, precision=precision)
+
+
+def _run(objective: Objective, curve: Curve, settings: Settings, sampling: str) -> Run:
+    settings = settled(objective, settings)
+    method = Method(gradient=_sampled, objectives=(lambda goal: _expected(goal, sampling, settings.weight_decay),))
+    loss = objective.loss_name if objective.loss_name in losses.LOSSES else objective.loss
+    network = OnCurve(objective.network, curve)
+    run = assembled(examples(objective), network, replace(settings, weight_decay=0.0), loss=loss, method=method)
+    run.observers = [history(), *run.observers]
+    return run
+
+
+def _sampled(step: Step) -> Tensor:
+    """Draw the position of a step, and differentiate there."""
+    step.model.t = torch.rand((), generator=step.noise, dtype=torch.float64, device=step.noise.device).cpu()
+    return step.backward()
+
+
+def _expected(goal: Goal, sampling: str, decay: float) -> Goal:
+    """Make the training objective one along the curve: with weight decay at the point, in t or in arc length."""
+
+    def along(model: OnCurve, batch: Batch, clock: Clock) -> Tensor:
+        loss = goal(model, batch, clock)
+        if decay:
+            loss = loss + 0.5 * decay * (model.point() ** 2).sum()
+        return loss * model.pace() if sampling == "arc" else loss
+
+    return along
+
+
+def _fit(run: Run, resume: Path | None) -> None:
+    if resume is None:
+        fit(run)
+        return
+    kept = Resume(resume, {"curve": "one of this very work"})  # the folder it lies in belongs to one work
+    run.observers = [*run.observers, kept]
+    if not kept.load(run):
+        kept.save(run)
+    try:
+        fit(run)
+    except Interrupted:
+        kept.save(run)
+        raise KeyboardInterrupt from None
+
+
+def _exact(settings: Settings) -> str:
+    return "float32" if settings.precision == "bfloat16" else settings.precision

@@ -1,0 +1,157 @@
+"""A curve of low loss between two networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.probes._cost import Cost
+from landscape.probes.path import Path
+from landscape.result import quantity
+
+if TYPE_CHECKING:
+    import torch
+
+    from landscape.objective import Objective
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Connect(Path):
+    """A curve that was trained between two networks, and the loss along it and along the segment."""
+
+    point: np.ndarray = quantity("control point", "point")
+    control: np.ndarray = quantity("control points of the trained curve, the ends included", "point", "parameter")
+    epoch: np.ndarray = quantity("epoch of training", "epoch")
+    objective: np.ndarray = quantity(
+        "mean over the epoch of what was minimized, weight decay included", "epoch", unit="nat"
+    )
+
+
+def connect(
+    objective: Objective,
+    end: torch.Tensor,
+    *,
+    shape: str = "bezier",
+    bends: int = 1,
+    sampling: str = "t",
+    epochs: int = 30,
+    batch_size: int = 128,
+    optimizer: str = "sgd",
+    lr: float | None = None,
+    momentum: float = 0.9,
+    weight_decay: float | None = None,
+    schedule: str = "cosine",
+    augment: str = "",
+    seed: int = 0,
+    points: int = 61,
+    store: Callable | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Connect:
+    """Train a curve of low loss from one network to another, and measure the loss along it and along the segment.
+
+    Parameters
+    ----------
+    objective : Objective
+        At one of the networks; its first split is trained on. Of a network with batch norm, made with
+        ``batchnorm="refit"``.
+    end : Tensor of shape (D,)
+        The other network.
+    shape : {"bezier", "chain"}
+        A Bezier curve, or a polygonal chain.
+    bends : int, default=1
+        Inner control points, which are trained; they begin evenly spaced on the segment.
+    sampling : {"t", "arc"}
+        What the expected loss along the curve is uniform in: its parameter, or its arc length.
+    epochs : int, default=30
+        Passes over the examples; each batch sees one position of the curve.
+    batch_size : int, default=128
+        Examples of a batch.
+    optimizer : {"sgd", "adamw"}
+        Of the control points.
+    lr : float, optional
+        Learning rate at its highest; 0.1 for sgd and 0.001 for adamw unless given.
+    momentum : float, default=0.9
+        Momentum of sgd.
+    weight_decay : float, optional
+        Of the point on the curve, not of the control points; 0.0005 for sgd and 0.01 for adamw unless given.
+    schedule : {"cosine", "step", "constant"}
+        Learning rate over the training.
+    augment : str
+        Augmentation of the images: crop, flip or crop,flip.
+    seed : int, default=0
+        Of the order of the examples, their augmentation, dropout and the positions.
+    points : int, default=61
+        Evenly spaced positions at which curve and segment are measured, the ends included.
+    store : callable, optional
+        Opens part files that make the work resumable, as `landscape.sweep.sweep` takes it.
+    progress : callable, optional
+        Told (steps and points done, those in all).
+
+    Returns
+    -------
+    Connect
+        ``control`` has the curve's control points: ``Curve(shape, torch.from_numpy(found.control))``.
+
+    Raises
+    ------
+    ValueError
+        If a knob has no such value, the networks are the same, or training diverges.
+
+    Notes
+    -----
+    Cost: a gradient evaluation for every batch of every epoch, then what two paths cost. The ends stay bit for bit.
+
+    References
+    ----------
+    Garipov, Izmailov, Podoprikhin, Vetrov & Wilson (2018), Loss surfaces, mode connectivity, and fast ensembling of
+    DNNs, arXiv:1802.10026.
+    """
+    from landscape.connection.training import trained  # these import torch, which reading a result does not need
+    from landscape.curves import segment, straight
+    from landscape.probes._along import along, require_curve
+    from landscape.train.settings import Settings
+
+    theta = objective.theta
+    end = end.to(theta)
+    direct = segment(theta, end)
+    require_curve(objective, "segment", direct)
+    settings = Settings(
+        epochs=epochs, batch_size=batch_size, optimizer=optimizer, lr=lr, momentum=momentum,  # pyright: ignore
+        weight_decay=weight_decay, schedule=schedule, augment=augment, seed=seed,  # pyright: ignore
+    )  # fmt: skip
+    parts = store(lambda: objective.plan(1).record()) if store else None
+    steps = epochs * -(-objective.size // batch_size)
+    found = trained(
+        objective, straight(shape, theta, end, bends), settings, sampling=sampling,
+        resume=parts.folder / "curve.resume" if parts else None,
+        progress=progress and (lambda done, _: progress(done, steps + 2 * points)),
+    )  # fmt: skip
+    curves = {"segment": direct, shape: found.curve}
+    arrays = along(
+        objective, curves, points, store=store,
+        progress=progress and (lambda done, _: progress(steps + done, steps + 2 * points)),
+    )  # fmt: skip
+    told = {what: np.array([record[what] for record in found.history]) for what in ("epoch", "objective")}
+    return Connect(
+        **arrays, **told,
+        point=np.arange(bends + 2),
+        control=found.curve.points.cpu().numpy(),
+        origin=objective.record() | {
+            "plan": objective.plan(1).record(),
+            "trained": {"shape": shape, "bends": bends, "sampling": sampling, "settings": vars(settings)},
+            "curves": {name: curve.record() for name, curve in curves.items()},
+            "evaluations": 2 * points,
+            "gradient_evaluations": found.history[-1]["gradient_evaluations"] if found.history else 0.0,
+        },
+    )  # fmt: skip
+
+
+def cost(
+    objective: Objective, *, bends: int = 1, epochs: int = 30, batch_size: int = 128, points: int = 61, **_: Any
+) -> Cost:
+    """Tell what a connection costs: gradients of its training count as two evaluations more."""
+    refit = 2 if objective.batchnorm == "refit" and objective.network.norms else 1
+    return Cost(points=3 * epochs + 2 * points * refit, vectors=3 * (bends + 2))
