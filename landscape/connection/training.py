@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from landscape import losses
+from landscape.connection.given import Given
 from landscape.connection.on_curve import OnCurve
 from landscape.curves import Curve
-from landscape.dataset import Split
 from landscape.train.assembly import assembled
-from landscape.train.batches import Batch, Resident
+from landscape.train.batches import Batch
 from landscape.train.clock import Clock
 from landscape.train.fit import Interrupted, Run, fit
 from landscape.train.method import Method
 from landscape.train.observers.history import history
+from landscape.train.observers.progress import described
 from landscape.train.resume import Resume
-from landscape.train.run import exact_arithmetic, interruptible
+from landscape.train.run import exact_arithmetic, interruptible, try_last
 from landscape.train.settings import CHOICES, Settings
 from landscape.train.step import Objective as Goal
 from landscape.train.step import Step
@@ -55,7 +55,7 @@ def trained(
     *,
     sampling: str = "t",
     resume: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Found:
     r"""Move the inner control points of a curve to where the expected loss along it is small.
 
@@ -71,13 +71,13 @@ def trained(
     curve : Curve
         Where to begin; its ends stay.
     settings : Settings
-        As for training a network. The weight decay :math:`\lambda` is that of the point on the curve, not of the
-        control points.
+        As for training a network, but for the precision, which is the objective's. The weight decay :math:`\lambda`
+        is that of the point on the curve, not of the control points: a part of what is minimized, with any optimizer.
     sampling : {"t", "arc"}
     resume : path, optional
         Where the state is kept while training; the same call goes on from there, and ends at the same curve.
     progress : callable, optional
-        Told (steps done, steps in all).
+        Told (steps done, steps in all, epoch and loss in words).
 
     Raises
     ------
@@ -101,56 +101,43 @@ def trained(
     if len(curve.points) < 3:
         raise ValueError("Expected a curve with bends to train, got a segment: give 1 bend or more.")
     objective.require_derivatives()
-    run = _run(objective, curve, settings, sampling)
-    if progress is not None:
-        run.observers = [*run.observers, lambda run: progress(run.clock.step, run.clock.steps)]
-    with exact_arithmetic(_exact(settings), run.streams.device), interruptible(run):
-        _fit(run, resume)
+    settings = settled(objective, settings)
+    exact = "float32" if settings.precision == "bfloat16" else objective.precision
+    with exact_arithmetic(exact, objective.device):
+        run = _run(objective, curve, settings, sampling)
+        if progress is not None:
+            run.observers = [*run.observers, lambda run: progress(run.clock.step, run.clock.steps, described(run))]
+        with interruptible(run):
+            _fit(run, resume)
     assert isinstance(run.model, OnCurve)
     return Found(run.model.curve(), run.history)
 
 
-def examples(objective: Objective) -> Resident:
-    """Return the first split of an objective as the trainer takes it.
-
-    Raises
-    ------
-    ValueError
-        If its inputs are not one tensor.
-    """
-    name = next(iter(objective.examples))
-    read = objective.examples[name]
-    (given, answers), *more = read.segments
-    if more or not isinstance(given, Tensor):
-        raise ValueError(
-            "Expected inputs that are one tensor of one shape to train on, got several: pad them, or pass them as one."
-        )
-    inputs, targets = given.numpy(), answers.numpy()
-    task = "regression" if np.issubdtype(targets.dtype, np.floating) else "language"
-    task = "classification" if read.labels is not None else task
-    split = Split(inputs, targets, read.mean, read.std, name=name, task=task)
-    return Resident(split, objective.network.dtype, objective.device, classes=len(objective.classes))
-
-
 def settled(objective: Objective, settings: Settings) -> Settings:
-    """Return settings in the precision of an objective, where the trainer knows it."""
+    """Return settings in the precision of an objective, as the trainer calls it: tf32 is float32 to it."""
     precision = objective.precision if objective.precision in CHOICES["precision"] else "float32"
     return replace(settings, precision=precision)
 
 
 def _run(objective: Objective, curve: Curve, settings: Settings, sampling: str) -> Run:
-    settings = settled(objective, settings)
-    method = Method(gradient=_sampled, objectives=(lambda goal: _expected(goal, sampling, settings.weight_decay),))
-    loss = objective.loss_name if objective.loss_name in losses.LOSSES else objective.loss
-    network = OnCurve(objective.network, curve)
-    run = assembled(examples(objective), network, replace(settings, weight_decay=0.0), loss=loss, method=method)
+    data, network = Given(objective), OnCurve(objective.network, curve)
+    if settings.augment:
+        data.require_images()
+    if settings.epochs:
+        try_last(network, data, settings.batch_size)
+    decay = settings.weight_decay
+    method = Method(gradient=_sampled, objectives=(lambda goal: _expected(goal, sampling, decay),))
+    classes = objective.loss is losses.cross_entropy and objective.labels is not None  # the mean is then torch's own
+    loss = "cross_entropy" if classes else objective.loss
+    run = assembled(data, network, replace(settings, weight_decay=0.0), loss=loss, method=method)
     run.observers = [history(), *run.observers]
     return run
 
 
 def _sampled(step: Step) -> Tensor:
-    """Draw the position of a step, and differentiate there."""
-    step.model.t = torch.rand((), generator=step.noise, dtype=torch.float64, device=step.noise.device).cpu()
+    """Draw the position of a step, on the CPU whatever the device, and differentiate there."""
+    assert step.batches is not None
+    step.model.t = torch.rand((), generator=step.batches.streams["draw"], dtype=torch.float64)
     return step.backward()
 
 
@@ -160,7 +147,7 @@ def _expected(goal: Goal, sampling: str, decay: float) -> Goal:
     def along(model: OnCurve, batch: Batch, clock: Clock) -> Tensor:
         loss = goal(model, batch, clock)
         if decay:
-            loss = loss + 0.5 * decay * (model.point() ** 2).sum()
+            loss = loss + decay * model.penalty()
         return loss * model.pace() if sampling == "arc" else loss
 
     return along
@@ -172,14 +159,13 @@ def _fit(run: Run, resume: Path | None) -> None:
         return
     kept = Resume(resume, {"curve": "one of this very work"})  # the folder it lies in belongs to one work
     run.observers = [*run.observers, kept]
-    if not kept.load(run):
-        kept.save(run)
+    kept.load(run)
     try:
         fit(run)
     except Interrupted:
         kept.save(run)
         raise KeyboardInterrupt from None
-
-
-def _exact(settings: Settings) -> str:
-    return "float32" if settings.precision == "bfloat16" else settings.precision
+    except ValueError:  # it would fail again at this very step
+        kept.remove()
+        raise
+    kept.save_held()

@@ -15,6 +15,7 @@ from landscape.result import quantity
 if TYPE_CHECKING:
     import torch
 
+    from landscape.curves import Curve
     from landscape.objective import Objective
 
 
@@ -29,6 +30,34 @@ class Connect(Path):
         "mean over the epoch of what was minimized, weight decay included", "epoch", unit="nat"
     )
 
+    def trained(self) -> Curve:
+        """Return the curve that was found, with its control points on the CPU.
+
+        Raises
+        ------
+        ValueError
+            If the origin does not tell its shape.
+        """
+        import torch
+
+        from landscape.curves import Curve
+
+        try:
+            shape = self.origin["curves"][str(self.curve[-1])]["shape"]
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                "Expected an origin that tells the shape of the trained curve, got one without: measure it again."
+            ) from error
+        return Curve(shape, torch.tensor(self.control))
+
+    def remarks(self) -> list[str]:
+        """Say how high each curve's barrier is and how long it is, and what training did."""
+        if not len(self.epoch):
+            return super().remarks()
+        first, last = self.objective[0], self.objective[-1]
+        told = f"epochs of training: {len(self.epoch)}; mean of what was minimized {first:.4g} in the first"
+        return [*super().remarks(), f"{told}, {last:.4g} nat in the last"]
+
 
 def connect(
     objective: Objective,
@@ -38,17 +67,18 @@ def connect(
     bends: int = 1,
     sampling: str = "t",
     epochs: int = 30,
-    batch_size: int = 128,
+    batch: int = 128,
     optimizer: str = "sgd",
     lr: float | None = None,
     momentum: float = 0.9,
-    weight_decay: float | None = None,
+    weight_decay: float = 5e-4,
+    clip: float | None = None,
     schedule: str = "cosine",
     augment: str = "",
     seed: int = 0,
     points: int = 61,
     store: Callable | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[..., None] | None = None,
 ) -> Connect:
     """Train a curve of low loss from one network to another, and measure the loss along it and along the segment.
 
@@ -66,17 +96,20 @@ def connect(
     sampling : {"t", "arc"}
         What the expected loss along the curve is uniform in: its parameter, or its arc length.
     epochs : int, default=30
-        Passes over the examples; each batch sees one position of the curve.
-    batch_size : int, default=128
-        Examples of a batch.
+        Passes over the examples; each batch sees one position of the curve. Of 0 the curve is the segment.
+    batch : int, default=128
+        Examples of a batch of training.
     optimizer : {"sgd", "adamw"}
         Of the control points.
     lr : float, optional
         Learning rate at its highest; 0.1 for sgd and 0.001 for adamw unless given.
     momentum : float, default=0.9
         Momentum of sgd.
-    weight_decay : float, optional
-        Of the point on the curve, not of the control points; 0.0005 for sgd and 0.01 for adamw unless given.
+    weight_decay : float, default=0.0005
+        Of the point on the curve, not of the control points: half of it times the squared length of the weights is a
+        part of what is minimized, with either optimizer.
+    clip : float, optional
+        Greatest length of the gradient of the control points.
     schedule : {"cosine", "step", "constant"}
         Learning rate over the training.
     augment : str
@@ -87,13 +120,13 @@ def connect(
         Evenly spaced positions at which curve and segment are measured, the ends included.
     store : callable, optional
         Opens part files that make the work resumable, as `landscape.sweep.sweep` takes it.
-    progress : callable, optional
-        Told (steps and points done, those in all).
+    progress : callable (done, total, label=...), optional
+        Told how many steps and points are done, of all, and in words how training goes.
 
     Returns
     -------
     Connect
-        ``control`` has the curve's control points: ``Curve(shape, torch.from_numpy(found.control))``.
+        ``trained()`` is the curve; its control points are in ``control``.
 
     Raises
     ------
@@ -109,7 +142,7 @@ def connect(
     Garipov, Izmailov, Podoprikhin, Vetrov & Wilson (2018), Loss surfaces, mode connectivity, and fast ensembling of
     DNNs, arXiv:1802.10026.
     """
-    from landscape.connection.training import trained  # these import torch, which reading a result does not need
+    from landscape.connection.training import settled, trained  # torch, which reading a result does not need
     from landscape.curves import segment, straight
     from landscape.probes._along import along, require_curve
     from landscape.train.settings import Settings
@@ -118,21 +151,21 @@ def connect(
     end = end.to(theta)
     direct = segment(theta, end)
     require_curve(objective, "segment", direct)
-    settings = Settings(
-        epochs=epochs, batch_size=batch_size, optimizer=optimizer, lr=lr, momentum=momentum,  # pyright: ignore
-        weight_decay=weight_decay, schedule=schedule, augment=augment, seed=seed,  # pyright: ignore
-    )  # fmt: skip
+    settings = settled(objective, Settings(
+        epochs=epochs, batch_size=batch, optimizer=optimizer, lr=lr, momentum=momentum,  # pyright: ignore
+        weight_decay=weight_decay, clip=clip, schedule=schedule, augment=augment, seed=seed,  # pyright: ignore
+    ))  # fmt: skip
     parts = store(lambda: objective.plan(1).record()) if store else None
-    steps = epochs * -(-objective.size // batch_size)
+    steps = epochs * -(-objective.size // batch)
     found = trained(
         objective, straight(shape, theta, end, bends), settings, sampling=sampling,
         resume=parts.folder / "curve.resume" if parts else None,
-        progress=progress and (lambda done, _: progress(done, steps + 2 * points)),
+        progress=progress and (lambda done, _, told: progress(done, steps + 2 * points, label=f"connect: {told}")),
     )  # fmt: skip
     curves = {"segment": direct, shape: found.curve}
     arrays = along(
         objective, curves, points, store=store,
-        progress=progress and (lambda done, _: progress(steps + done, steps + 2 * points)),
+        progress=progress and (lambda done, _: progress(steps + done, steps + 2 * points, label="connect: path")),
     )  # fmt: skip
     told = {what: np.array([record[what] for record in found.history]) for what in ("epoch", "objective")}
     return Connect(
@@ -149,9 +182,7 @@ def connect(
     )  # fmt: skip
 
 
-def cost(
-    objective: Objective, *, bends: int = 1, epochs: int = 30, batch_size: int = 128, points: int = 61, **_: Any
-) -> Cost:
+def cost(objective: Objective, *, bends: int = 1, epochs: int = 30, points: int = 61, **_: Any) -> Cost:
     """Tell what a connection costs: gradients of its training count as two evaluations more."""
     refit = 2 if objective.batchnorm == "refit" and objective.network.norms else 1
     return Cost(points=3 * epochs + 2 * points * refit, vectors=3 * (bends + 2))

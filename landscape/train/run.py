@@ -142,7 +142,7 @@ def train(
     splits = _resident(data, exact, device)
     _try(data, model, losses.loss(loss), splits["train"].device, devices.dtype(exact))
     if settings.epochs:
-        _try_last(model, splits["train"], settings.batch_size)
+        try_last(model, splits["train"], settings.batch_size)
     if method.surgery:
         few = splits["train"].batch(slice(0, 2)).inputs
         surgery.require_last(copy.deepcopy(model).to(splits["train"].dtype), few)
@@ -252,7 +252,7 @@ def _try(data: Dataset, model: nn.Module, loss: Callable, where: torch.device, d
 
 
 @torch.no_grad()
-def _try_last(model: nn.Module, data: Resident, size: int) -> None:
+def try_last(model: nn.Module, data: Resident, size: int) -> None:
     """Try a last batch of one example, if there is one: batch norm may refuse it, and an epoch later is too late."""
     if (len(data) - 1) % size:
         return
