@@ -38,7 +38,7 @@ class Curve:
 
     Notes
     -----
-    Lengths and angles need the K x K inner products of the points alone, whatever D is.
+    Lengths need the distances of neighbours alone, or for Bezier curves the K x K inner products of the points.
 
     References
     ----------
@@ -62,7 +62,8 @@ class Curve:
             raise ValueError(f"Expected a shape among {', '.join(SHAPES)}, got {self.shape!r}: choose one of them.")
         if self.points.ndim != 2 or len(self.points) < 2:
             raise ValueError(
-                f"Expected control points (K, D), at least the two ends, got shape {tuple(self.points.shape)}."
+                f"Expected control points (K, D), at least the two ends, got shape {tuple(self.points.shape)}: "
+                "stack vectors of one length."
             )
 
     @property
@@ -93,20 +94,25 @@ class Curve:
     def speed(self, t: Tensor | float) -> Tensor:
         """Return the length of the derivative: (...) -> (...), float64."""
         slope = slopes(self.shape, len(self.points), _exact(t))
+        if self._straight:
+            return ((slope > 0) * slope)[..., 1:] @ self._pieces()
         return ((slope @ self._gram()) * slope).sum(-1).clamp(min=0).sqrt()
 
     def arc(self, t: Tensor | float) -> Tensor:
-        """Return how long the curve is from its beginning to t: (...) -> (...), float64.
+        """Return how long the curve is from its beginning to t: (...) -> (...), float64; negative before it.
 
         Exact for chains; for Bezier curves by adaptive quadrature of the speed, to a relative 1e-10.
         """
         wanted = _exact(t)
-        knots = self._knots()
-        both = torch.cat([torch.tensor(knots, dtype=torch.float64), wanted.flatten()])
+        if self._straight:
+            pieces, passed = self._pieces(), wanted * (len(self.points) - 1)
+            stretch = passed.floor().clamp(0, len(pieces) - 1)
+            before = torch.cat([torch.zeros(1, dtype=torch.float64), pieces.cumsum(0)])
+            return before[stretch.long()] + (passed - stretch) * pieces[stretch.long()]
+        both = torch.cat([torch.zeros(1, dtype=torch.float64), wanted.flatten()])
         ends, where = both.unique(return_inverse=True)
-        steps = [self._between(a, b) for a, b in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
-        total = torch.tensor([0.0, *np.cumsum(steps)], dtype=torch.float64)
-        return total[where[len(knots) :]].reshape(wanted.shape)
+        total = torch.tensor([0.0, *np.cumsum(self._steps(ends.tolist()))], dtype=torch.float64)
+        return (total[where[1:]] - total[where[0]]).reshape(wanted.shape)
 
     @property
     def length(self) -> float:
@@ -128,29 +134,40 @@ class Curve:
         return Curve(self.shape, self.points.flip(0))
 
     def _mixed(self, mix: Tensor) -> Tensor:
-        mix = mix.to(self.points)
-        found = torch.zeros(*mix.shape[:-1], self.points.shape[1]).to(self.points)
-        for weight, point in zip(mix.unbind(-1), self.points, strict=True):  # a matrix product would round by its size
-            found += weight[..., None] * point
+        rows = mix.to(self.points.dtype).reshape(-1, len(self.points))
+        return torch.stack([self._point(row) for row in rows.tolist()]).reshape(*mix.shape[:-1], -1)
+
+    def _point(self, mix: list[float]) -> Tensor:
+        """Mix the points; what has no weight is left out, so that ends keep their bits whatever lies between them."""
+        terms = [weight * point for weight, point in zip(mix, self.points, strict=True) if weight]
+        found = terms[0]
+        for term in terms[1:]:  # one after another: a matrix product would round by its size
+            found = found + term
         return found
+
+    @property
+    def _straight(self) -> bool:
+        return self.shape == "chain" or len(self.points) == 2
+
+    def _pieces(self) -> Tensor:
+        """Lengths of the pieces of a chain, (K - 1,)."""
+        pairs = zip(self.points[:-1], self.points[1:], strict=True)
+        return torch.stack([(b.double() - a.double()).norm().cpu() for a, b in pairs])
 
     def _gram(self) -> Tensor:
         away = self.points.to("cpu", torch.float64) - self.points[0].to("cpu", torch.float64)
         return away @ away.T  # slopes add up to zero, so that any origin serves; a near one rounds least
 
-    def _knots(self) -> list[float]:
-        return [0.0, 1.0] if self.shape == "bezier" else np.linspace(0, 1, len(self.points)).tolist()
-
-    def _between(self, a: float, b: float) -> float:
-        if self.shape == "chain" or len(self.points) == 2:
-            return float(self.speed((a + b) / 2)) * (b - a)
-        gram = self._gram().numpy()
+    def _steps(self, ends: list[float]) -> list[float]:
+        """Lengths of a Bezier curve from each of several positions to the next."""
+        gram, count = self._gram().numpy(), len(self.points)
 
         def speed(t: float) -> float:
-            slope = slopes(self.shape, len(self.points), torch.tensor(t, dtype=torch.float64)).numpy()
+            slope = slopes("bezier", count, torch.tensor(t, dtype=torch.float64)).numpy()
             return float(np.sqrt(max(slope @ gram @ slope, 0.0)))
 
-        return float(quad(speed, a, b, epsrel=TOLERANCE, epsabs=0.0, limit=200)[0])
+        pairs = zip(ends[:-1], ends[1:], strict=True)
+        return [float(quad(speed, a, b, epsrel=TOLERANCE, epsabs=0.0, limit=200)[0]) for a, b in pairs]
 
 
 def segment(first: Tensor, last: Tensor) -> Curve:
@@ -196,4 +213,4 @@ def slopes(shape: str, count: int, t: Tensor) -> Tensor:
 
 
 def _exact(t: Tensor | float) -> Tensor:
-    return torch.as_tensor(t).detach().to("cpu", torch.float64)
+    return torch.as_tensor(t, dtype=torch.float64, device="cpu").detach()  # a number is not to be rounded on the way

@@ -214,17 +214,18 @@ def answers(function: Callable, outputs: Any, targets: Tensor) -> Tensor | None:
     """Return what a network answers, wherever there is something to answer: (B, A) classes, -1 elsewhere.
 
     One for an example, one for each of its tokens, or zeros and ones for its labels under ``bce``; None where outputs
-    are not over classes.
+    are not over classes. NaN is answered by -2, which agrees with no class.
     """
     outputs = _full(outputs)
     if function is bce:
-        return (outputs > 0).long().flatten(1)
+        return torch.where(outputs.isnan(), -2, (outputs > 0).long()).flatten(1)
     if function is causal:
         outputs, targets = outputs[:, :-1], targets[:, 1:]
     axis = class_axis(outputs, targets)
     if axis is None or outputs.shape[axis] < 2:
         return None
-    found = torch.where(targets == IGNORED, -1, outputs.argmax(axis))
+    largest, index = outputs.max(axis)  # NaN where any output is
+    found = torch.where(targets == IGNORED, -1, torch.where(largest.isnan(), -2, index))
     return found.reshape(len(found), -1)
 
 
