@@ -102,15 +102,35 @@ def trained(
         raise ValueError("Expected a curve with bends to train, got a segment: give 1 bend or more.")
     objective.require_derivatives()
     settings = settled(objective, settings)
-    exact = "float32" if settings.precision == "bfloat16" else objective.precision
+    run = fitted(objective, lambda: prepared(objective, curve, settings, sampling), resume=resume, progress=progress)
+    assert isinstance(run.model, OnCurve)
+    return Found(run.model.curve(), run.history)
+
+
+def fitted(
+    objective: Objective,
+    make: Callable[[], Run],
+    *,
+    resume: Path | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Run:
+    """Make a run and fit it in the arithmetic of an objective; Ctrl-C stops it between two steps, and it goes on.
+
+    Raises
+    ------
+    ValueError
+        If training diverges; no state is kept then.
+    KeyboardInterrupt
+        On Ctrl-C, after the step under way; the state is kept.
+    """
+    exact = "float32" if objective.precision == "bfloat16" else objective.precision
     with exact_arithmetic(exact, objective.device):
-        run = _run(objective, curve, settings, sampling)
+        run = make()
         if progress is not None:
             run.observers = [*run.observers, lambda run: progress(run.clock.step, run.clock.steps, described(run))]
         with interruptible(run):
             _fit(run, resume)
-    assert isinstance(run.model, OnCurve)
-    return Found(run.model.curve(), run.history)
+    return run
 
 
 def settled(objective: Objective, settings: Settings) -> Settings:
@@ -119,14 +139,32 @@ def settled(objective: Objective, settings: Settings) -> Settings:
     return replace(settings, precision=precision)
 
 
-def _run(objective: Objective, curve: Curve, settings: Settings, sampling: str) -> Run:
-    data, network = Given(objective), OnCurve(objective.network, curve)
+def prepared(objective: Objective, curve: Curve, settings: Settings, sampling: str = "t") -> Run:
+    """Return a run that trains a curve, ready to fit: of an `OnCurve`, with settings in the objective's precision.
+
+    Raises
+    ------
+    ValueError
+        If a setting does not fit the data or the network.
+    """
+    decay = settings.weight_decay
+    method = Method(gradient=_sampled, objectives=(lambda goal: expected(goal, sampling, decay),))
+    return on_examples(objective, OnCurve(objective.network, curve), settings, method)
+
+
+def on_examples(objective: Objective, network: OnCurve, settings: Settings, method: Method) -> Run:
+    """Return a run of a method on the first split of an objective; weight decay is the method's own business.
+
+    Raises
+    ------
+    ValueError
+        If a setting does not fit the data or the network.
+    """
+    data = Given(objective)
     if settings.augment:
         data.require_images()
     if settings.epochs:
         try_last(network, data, settings.batch_size)
-    decay = settings.weight_decay
-    method = Method(gradient=_sampled, objectives=(lambda goal: _expected(goal, sampling, decay),))
     classes = objective.loss is losses.cross_entropy and objective.labels is not None  # the mean is then torch's own
     loss = "cross_entropy" if classes else objective.loss
     run = assembled(data, network, replace(settings, weight_decay=0.0), loss=loss, method=method)
@@ -141,8 +179,22 @@ def _sampled(step: Step) -> Tensor:
     return step.backward()
 
 
-def _expected(goal: Goal, sampling: str, decay: float) -> Goal:
-    """Make the training objective one along the curve: with weight decay at the point, in t or in arc length."""
+def expected(goal: Goal, sampling: str = "t", decay: float = 0.0) -> Goal:
+    """Make a training objective one along a curve, of which every t gives an unbiased sample.
+
+    Parameters
+    ----------
+    goal : callable (model, batch, clock) -> scalar
+        Of the network at a point, such as the mean loss of a batch.
+    sampling : {"t", "arc"}
+        What the expectation is uniform in.
+    decay : float
+        Weight decay of the point.
+
+    Returns
+    -------
+    callable (OnCurve, batch, clock) -> scalar
+    """
 
     def along(model: OnCurve, batch: Batch, clock: Clock) -> Tensor:
         loss = goal(model, batch, clock)
