@@ -59,11 +59,13 @@ class OnCurve(nn.Module):
 
     def point(self) -> Tensor:
         """Return the weights at the point t, (D,), as a function of the bends."""
-        mix = weights(self.shape, self.count, self.t).tolist()
-        found = mix[0] * self.ends[0] + mix[-1] * self.ends[1]
-        for weight, bend in zip(mix[1:-1], self.bends, strict=True):
-            if weight:  # of a chain, two points count at a time
-                found = found + weight * bend
+        first, *inner, last = weights(self.shape, self.count, self.t).tolist()
+        found = first * self.ends[0] + last * self.ends[1]
+        for k, weight in enumerate(inner):
+            if (
+                weight or k == 0
+            ):  # of a chain, two points count at a time; at an end none does, and the gradient is zero
+                found = found + weight * self.bends[k]
         return found
 
     def named(self, theta: Tensor) -> dict[str, Tensor]:

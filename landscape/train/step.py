@@ -293,7 +293,7 @@ class Step:
 
     def _begin(self) -> None:
         if self._first is None:
-            self._first = default_states(self.batch.inputs.device)
+            self._first = default_states(self.batch.targets.device)
 
     def _count(self, batch: Batch, loss: Tensor | None) -> None:
         whole = self._whole or len(self.batch)
