@@ -164,4 +164,6 @@ class Job:
 
     def cost(self, loaded: Loaded) -> str:
         """Say what the work costs, without doing it."""
-        return price(self.probe, loaded.objective, _contract.cost(self.probe, loaded.objective, self.knobs))
+        given = self._between(loaded) if isinstance(self.along, Curves) else {}
+        counted = self.knobs | {name: len(curves) for name, curves in given.items()}
+        return price(self.probe, loaded.objective, _contract.cost(self.probe, loaded.objective, counted))

@@ -126,7 +126,7 @@ def _along(origin: dict[str, Any]) -> Axes | Curves:
 
 
 def _strategy(origin: dict[str, Any]) -> str:
-    """Tell by which strategy numbers were computed, as far as it is known: of products, or else of points.
+    """Tell by which strategy numbers were computed, as far as it is known: of points, of products, or of both.
 
     Another strategy rounds otherwise, and what stops at a tolerance then stops elsewhere.
     """
@@ -136,7 +136,7 @@ def _strategy(origin: dict[str, Any]) -> str:
     if "plan" not in origin and ("strategy" in origin or on_one_split(origin["command"])):
         return origin["lockstep"]["strategy"] if "lockstep" in origin else origin.get("strategy", "")
     plan = origin["plan"]
-    return plan["products"] if "products" in plan else str(Plan(**plan))
+    return f"{Plan(**plan['points'])};{plan['products']}" if "products" in plan else str(Plan(**plan))
 
 
 @contextmanager

@@ -163,6 +163,22 @@ def test_a_curve_that_turns_back_on_itself_is_as_long_as_its_way():
     assert float(curve.speed(0.5)) == 0
 
 
+@pytest.mark.parametrize("bend", [1.3, 1.618, -0.4, 7.0])
+def test_a_curve_that_shoots_beyond_its_end_and_comes_back(bend):
+    direction = torch.randn(30, dtype=torch.float64)
+    curve = Curve("bezier", torch.tensor([0.0, bend, 1.0], dtype=torch.float64)[:, None] * direction / direction.norm())
+    turn = bend / (2 * bend - 1)
+    reach = 2 * bend * turn * (1 - turn) + turn**2
+    assert curve.length == pytest.approx(abs(reach) + abs(1 - reach), rel=1e-7)
+    assert float(curve.arc(torch.linspace(0, 1, 61))[-1]) == pytest.approx(curve.length, rel=1e-7)
+
+
+def test_the_length_of_what_is_lost_is_not_a_number():
+    curve = random("bezier", 3)
+    curve.points[1, 0] = math.nan
+    assert torch.isnan(curve.arc(torch.tensor([0.5, 1.0]))).all()
+
+
 @pytest.mark.parametrize(("shape", "count"), SHAPED)
 def test_arc_length_grows_as_the_speed_says(shape, count):
     curve, t = random(shape, count), torch.linspace(0, 1, 41, dtype=torch.float64)

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from landscape.curves import Curve
+from landscape.engine.plan import Plan
 from landscape.examples import Answers, answers, mean
+from landscape.operators import hessian
 from landscape.parts import Parts
 from landscape.sweep import Finished, Progress
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from landscape.objective import Objective
 
 Ends = tuple[list[Answers], list[Answers]]
+Store = Callable[[Callable[[], dict]], Parts]
 
 
 def along(
@@ -25,7 +28,7 @@ def along(
     curves: Mapping[str, Curve],
     points: int,
     *,
-    store: Callable[[Callable[[], dict]], Parts] | None = None,
+    store: Store | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure an objective at evenly spaced t along curves, and return the arrays of a `Path`.
@@ -40,7 +43,7 @@ def along(
     grid = torch.from_numpy(spaced(points))
     for name, curve in curves.items():
         require_curve(objective, name, curve)
-    parts = store(lambda: objective.plan(1).record()) if store else None
+    objective, _, parts = planned(objective, store)
     found, total = Finished(parts), len(curves) * points
     if progress:
         progress(found.number, total)
@@ -53,6 +56,31 @@ def along(
         found.keep()
     shaped = {name: _laid_out(array, len(curves)) for name, array in found.arrays().items()}
     return shaped | described(objective, curves, grid.numpy())
+
+
+def planned(
+    objective: Objective, store: Store | None, *, products: bool = False
+) -> tuple[Objective, dict[str, Any], Parts | None]:
+    """Fix how an objective is computed: as in the part files, if there are any, so that bits stay the same.
+
+    Returns
+    -------
+    objective : Objective
+        The same, by that plan; and by that strategy of products, where these are wanted too.
+    plan : dict
+        For the record: that of points, or of ``points`` and of ``products``.
+    parts : Parts, optional
+    """
+
+    def chosen() -> dict[str, Any]:
+        plan = objective.plan(1).record()
+        return {"points": plan, "products": hessian(objective).choose()} if products else plan
+
+    parts = store(chosen) if store else None
+    plan = parts.plan if parts else chosen()
+    several = "products" in plan
+    strategy = f"{Plan(**plan['points'])};{plan['products']}" if several else str(Plan(**plan))
+    return objective.using(strategy), plan, parts
 
 
 def spaced(points: int) -> np.ndarray:
@@ -141,6 +169,8 @@ def _row(objective: Objective, here: list[Answers], ends: Ends, t: float) -> dic
     for k, name in enumerate(objective.splits):
         first, last = (end[k] for end in ends)
         found = _scores(here[k]) | _heights(here[k], first, last, t)
+        if "accuracy" in found:
+            found |= _drop(here[k], first, last, t)
         if here[k].answer:
             found |= _apart(here[k], first, "first") | _apart(here[k], last, "last")
         if _by_class(objective):
@@ -164,6 +194,12 @@ def _heights(here: Answers, first: Answers, last: Answers, t: float) -> dict[str
         height = mean(here.loss - (1 - t) * first.loss - t * last.loss, here.weight)
         rise = mean(here.loss - higher.loss, here.weight)
     return {"height": height[0], "height_error": height[1], "rise": rise[0], "rise_error": rise[1]}
+
+
+def _drop(here: Answers, first: Answers, last: Answers, t: float) -> dict[str, Any]:
+    """Return the accuracy below the linear interpolation of the ends', paired over examples."""
+    drop, error = mean((1 - t) * first.correct + t * last.correct - here.correct, here.weight)
+    return {"drop": drop, "drop_error": error}
 
 
 def _apart(here: Answers, end: Answers, name: str) -> dict[str, Any]:
