@@ -18,7 +18,7 @@ from landscape.engine.network import Network, lay_out
 from landscape.engine.plan import Plan
 from landscape.engine.resident import Resident
 from landscape.losses import answers as answered
-from landscape.losses import scores
+from landscape.losses import cross_entropy, scores
 
 if TYPE_CHECKING:
     from landscape.objective import Objective
@@ -74,6 +74,41 @@ def answers(objective: Objective, theta: Tensor) -> list[Answers]:
     One forward pass over all splits, and one over the first where batch-norm statistics are refitted.
     """
     return _refitted(objective, _answers, theta, range(len(objective.splits)))
+
+
+def log_probabilities(objective: Objective, theta: Tensor) -> list[np.ndarray]:
+    """Return how probable a classifier holds every class of every example: (D,) -> an array (N, C) for each split.
+
+    Natural logarithms in float64, the log-softmax of the outputs, in the order of the data. NaN and infinity stay.
+
+    Raises
+    ------
+    ValueError
+        If the loss is not the cross entropy of one class an example.
+
+    Notes
+    -----
+    One forward pass over all splits, and one over the first where batch-norm statistics are refitted. Memory: twice
+    N x C numbers of a split.
+    """
+    require_classifier(objective)
+    return _refitted(objective, _log_probabilities, theta, range(len(objective.splits)))
+
+
+def require_classifier(objective: Objective) -> None:
+    """Refuse an objective whose outputs are not the logits of one class an example.
+
+    Raises
+    ------
+    ValueError
+        If its loss is another one, or its targets are not one class index an example.
+    """
+    if objective.loss is not cross_entropy:
+        raise ValueError(
+            f"Expected the loss cross_entropy, got {objective.loss_name}: only classifiers have probabilities."
+        )
+    if any(part.labels is None for part in objective.examples.values()):
+        raise ValueError("Expected one class an example, got other targets: use a classifier of whole examples.")
 
 
 def mean(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -176,6 +211,22 @@ def _answers(network: Network, loss: Callable, plan: Plan, point: Tensor, split:
             chosen.append(given.cpu().numpy())
     numbers = torch.cat(parts, 1).numpy()
     return Answers(numbers[0], numbers[1], numbers[2], tuple(chosen))
+
+
+@torch.no_grad()
+def _log_probabilities(network: Network, loss: Callable, plan: Plan, point: Tensor, split: Resident) -> np.ndarray:
+    lay_out(network.model, plan.channels_last)
+    network.place(point)
+    parts = []
+    for inputs, _, _ in split.chunks(plan.examples, plan.channels_last):
+        logits = one_tensor(network(inputs))
+        if logits.ndim != 2:
+            raise ValueError(
+                f"Expected outputs of shape (examples, classes), got {tuple(logits.shape)}: use a classifier of whole "
+                "examples."
+            )
+        parts.append(logits.cpu().double().log_softmax(1).numpy())
+    return np.concatenate(parts)
 
 
 def _curvature(

@@ -83,3 +83,39 @@ def test_the_network_is_left_as_it_was():
     examples.by_example(whole, whole.theta + 1)
     assert not any(p.requires_grad for p in whole.network.model.parameters())
     assert whole.value(whole.theta) == before
+
+
+@pytest.mark.parametrize("strategy", ["auto", "loop,examples=5"])
+@pytest.mark.parametrize("policy", ["frozen", "refit"])
+def test_log_probabilities_are_those_of_every_split(policy, strategy):
+    pairs = {"train": data(), "test": data(7, seed=2)}
+    model = network(norm=policy == "refit")
+    both = objective(model, pairs, batchnorm=policy, strategy=strategy)
+    found = examples.log_probabilities(both, both.theta)
+    if policy == "refit":
+        norm = next(layer for layer in model if isinstance(layer, nn.BatchNorm1d))
+        hidden = model[0](pairs["train"][0]).detach()
+        norm.running_mean, norm.running_var = hidden.mean(0), hidden.var(0)
+    for logs, (x, _) in zip(found, pairs.values(), strict=True):
+        assert logs.dtype == np.float64
+        np.testing.assert_allclose(logs, model.eval()(x).detach().log_softmax(1), rtol=1e-10)
+
+
+def test_log_probabilities_are_float64_whatever_the_network_is():
+    model, (x, y) = network().float(), data()
+    found = examples.log_probabilities(Objective(model, (x.float(), y), device="cpu"), flat(model))
+    np.testing.assert_allclose(np.exp(found[0]).sum(1), 1, rtol=1e-14)
+
+
+def test_only_classifiers_of_whole_examples_have_log_probabilities():
+    x, y = data()
+    tokens = Objective(nn.Embedding(5, 3), (torch.arange(20).reshape(4, 5) % 5, torch.zeros(4, 5).long()), device="cpu")
+    soft = Objective(network(), (x, torch.rand(len(y), 3).double()), precision="float64", device="cpu")
+    other = objective(network(), (x, nn.functional.one_hot(y, 3).double()), loss="mse")
+    for which, words in ((tokens, "one class an example"), (soft, "one class an example"), (other, "got mse")):
+        with pytest.raises(ValueError, match=words):
+            examples.log_probabilities(which, which.theta)
+
+
+def flat(model):
+    return nn.utils.parameters_to_vector(model.parameters()).detach()

@@ -34,7 +34,11 @@ KINDS = {
 
 
 OVERLAYS = {"Spectrum": "spectra", "Bits": "several"}  # functions that draw several results over one pair of axes
-PANELS = {"Ensemble": ("loss", "accuracy", "reliability")}  # views of a kind that stand side by side
+PANELS = {  # views of a kind that stand side by side
+    "Ensemble": ("loss", "accuracy", "reliability"),
+    "Ensembling": ("accuracy", "loss", "calibration"),
+}
+ROWS = {"Ensembling": "curve"}  # of which every one has a row of such views
 
 
 def figure(
@@ -49,7 +53,8 @@ def figure(
 
     A surface becomes a row of panels: the loss on every split, on one scale, and the accuracy. If `view`, `quantity`
     or `split` is given, that one panel is drawn. A line becomes one panel with loss and accuracy. Any other result
-    is drawn by `landscape.plots.draw`; a saddle by class becomes a grid of spectra, and an ensemble a row of its views.
+    is drawn by `landscape.plots.draw`; a saddle by class becomes a grid of spectra, an ensemble a row of its views, and
+    networks asked together along curves a row for each curve.
     Several surfaces stand side by side with the same levels: see `landscape.plots.widths.widths`.
 
     Parameters
@@ -282,12 +287,16 @@ def _views(result: Result, views: Sequence[str], page: Venue, style: dict[str, A
 
     if not views:
         return _single(result, page, style)
-    drawn = Figure(figsize=(page.text, 0.9 * page.text / len(views) + 0.09 * page.size), layout="constrained")
-    axes = drawn.subplots(1, len(views))
-    for ax, view in zip(axes, views, strict=True):
-        draw(result, ax, **({"legend": False} | style), view=view)
+    axis = ROWS.get(type(result).__name__)
+    rows = [{}] if axis is None or axis in style else [{axis: name} for name in getattr(result, axis).tolist()]
+    height = 0.9 * page.text / len(views) * len(rows) + 0.09 * page.size
+    drawn = Figure(figsize=(page.text, height), layout="constrained")
+    axes = drawn.subplots(len(rows), len(views), squeeze=False)
+    for row, chosen in zip(axes, rows, strict=True):
+        for ax, view in zip(row, views, strict=True):
+            draw(result, ax, **({"legend": False} | chosen | style), view=view)
     if style.get("legend", True):
-        _legend(drawn, axes)
+        _legend(drawn, axes.ravel())
     return drawn
 
 
