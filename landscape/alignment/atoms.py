@@ -28,6 +28,8 @@ class Atoms:
         self.axes: dict[tuple[str, int], np.ndarray] = {}
         self.elements: dict[str, np.ndarray] = {}
         for name, tensor in state.items():
+            if not tensor.is_floating_point():
+                continue  # counters, masks and tables of indices stay
             first = self._first.setdefault(id(tensor), name)
             self.names.setdefault(first, []).append(name)
             self.shapes[first] = tuple(tensor.shape)

@@ -26,13 +26,13 @@ def groups(units: Units, atoms: Atoms) -> tuple[tuple[Group, ...], list[str]]:
     stay: dict[str, None] = {}
     while True:
         stay |= dict.fromkeys(f"{name}: its numbers move along no axis of their own" for name in atoms.settle())
-        before = units.root.copy(), units.fixed.sum()
+        before = units.root.copy(), units.fixed.sum(), len(units.apart)
         colours = refined(units, atoms)
         pinned = _agree(units, colours)
         stay |= dict.fromkeys(
             f"{layer}: its units lie in blocks of several kinds, which stay" for layer in _layers(units, atoms, pinned)
         )
-        if np.array_equal(before[0], units.root) and before[1] == units.fixed.sum():
+        if np.array_equal(before[0], units.root) and before[1:] == (units.fixed.sum(), len(units.apart)):
             return tuple(_built(units, atoms, colours)), list(stay)
 
 
@@ -41,7 +41,7 @@ def refined(units: Units, atoms: Atoms) -> np.ndarray:
     own = _signatures(units, atoms)
     colours = np.zeros(len(own), np.uint64)
     np.add.at(colours, units.root, _mixed(own))
-    held = np.unique(units.root[units.fixed])
+    held = np.union1d(units.root[units.fixed], units.apart)
     colours[held] = _mixed(held.astype(np.uint64) + np.uint64(1 << 32))
     block, member = units.above()
     count = 0
@@ -84,6 +84,9 @@ def _agree(units: Units, colours: np.ndarray) -> list[np.ndarray]:
     list of array of int
         Units of blocks that stay from now on.
     """
+    if len(twins := _twins(units, colours)):
+        units.separate(twins)
+        return []
     kinds = _blocks(units, colours)
     inside: dict[int, list] = {}
     for (colour, _), pairs in kinds.items():
@@ -99,6 +102,21 @@ def _agree(units: Units, colours: np.ndarray) -> list[np.ndarray]:
     for first, *others in inside.values():
         held += [first[1] for other in others if not _joined(units, first, other)]
     return held
+
+
+def _twins(units: Units, colours: np.ndarray) -> np.ndarray:
+    """Find blocks that move together, but hold different units of one kind: these may not change blocks."""
+    block, member = units.memberships()
+    free = ~np.isin(block, units.apart)
+    block, member = block[free], member[free]
+    kinds = np.stack([units.root[block].astype(np.uint64), colours[member]])
+    found = [np.zeros(0, np.int64)]
+    for kind in np.unique(kinds, axis=1).T:
+        chosen = (kinds == kind[:, None]).all(0)
+        blocks, members = (len(np.unique(side[chosen])) for side in (block, member))
+        if chosen.sum() < blocks * members:
+            found.append(block[units.root[block] == int(kind[0])])
+    return np.unique(np.concatenate(found))
 
 
 def _joined(units: Units, one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> bool:

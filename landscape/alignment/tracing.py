@@ -65,7 +65,8 @@ def traced(model: nn.Module, inputs: Any) -> Structure:
         if not structure.groups:
             raise ValueError(
                 f"Expected units of {type(model).__name__} that may change places, got none "
-                f"({'; '.join(structure.fixed[:3]) or 'it has no hidden units'}): declare its groups in a file."
+                f"({'; '.join(structure.fixed[:3]) or 'it has none that are hidden, or they hold each other'}): "
+                "declare its groups in a file."
             )
         _verify(network, given, outputs, state, structure)
     return structure
@@ -126,6 +127,8 @@ class Trace(TorchFunctionMode):
 
         handles = []
         for name, module in network.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # takes no such hooks
             handles.append(module.register_forward_pre_hook(lambda *_, name=name: self._layers.append(name)))
             handles.append(module.register_forward_hook(leave))
         try:

@@ -73,6 +73,7 @@ class Units:
         self._element = np.zeros(1, bool)
         self._notes: list[tuple[int, np.ndarray]] = []
         self._above: list[tuple[np.ndarray, np.ndarray]] = []
+        self._apart = np.zeros(0, np.int64)
         self._labels = 0
 
     def fresh(self, count: int, *, element: bool = False) -> np.ndarray:
@@ -129,9 +130,25 @@ class Units:
         """Let a member stay in its block, pair by pair: where the block moves, its members move as a whole."""
         self._above.append((blocks, members))
 
+    def memberships(self) -> np.ndarray:
+        """Return the distinct pairs of a block, by the atom that was its own, and a member, by its root: (2, pairs)."""
+        blocks, members = (_joined([pair[side] for pair in self._above]) for side in (0, 1))
+        return np.unique(np.stack([blocks, self.root[members]]), axis=1)
+
+    def separate(self, blocks: np.ndarray) -> None:
+        """Keep blocks that move together from becoming one: they stay, each with its own members."""
+        self.pin(blocks)
+        self._apart = np.union1d(self._apart, blocks)
+
+    @property
+    def apart(self) -> np.ndarray:
+        """Atoms of blocks that are kept from becoming one."""
+        return self._apart
+
     def above(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the distinct pairs of a block and a member, by their roots, (pairs,) each."""
-        blocks, members = (self.root[_joined([pair[side] for pair in self._above])] for side in (0, 1))
+        blocks, members = self.memberships()
+        blocks = np.where(np.isin(blocks, self._apart), blocks, self.root[blocks])
         pairs = np.unique(np.stack([blocks, members]), axis=1)
         return pairs[0][pairs[0] != pairs[1]], pairs[1][pairs[0] != pairs[1]]
 

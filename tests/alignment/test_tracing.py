@@ -484,3 +484,34 @@ def test_a_function_that_hides_from_tracing_is_refused():
 
     with pytest.raises(ValueError, match="leaves as they are.*first.*declare"):
         traced(Hidden(), torch.randn(3, 5))
+
+
+class Windows(nn.Module):
+    """Attention in shifted windows, with a table of biases by relative position and head."""
+
+    def __init__(self, known):
+        super().__init__()
+        self.inner, self.qkv, self.out = nn.Linear(5, 8), nn.Linear(8, 24), nn.Linear(8, 2)
+        self.table, self.known = nn.Parameter(torch.zeros(7, 2)), known
+        self.register_buffer("index", torch.arange(4)[:, None] - torch.arange(4) + 3)
+
+    def forward(self, x):
+        x = torch.roll(self.inner(x), 1, 1).relu()
+        q, k, v = self.qkv(x.reshape(-1, 4, 8)).reshape(-1, 4, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        index = self.index.view(-1)
+        bias = self.table[index] if self.known else torch.take(self.table, index[:, None] * 2 + torch.arange(2))
+        scores = q @ k.transpose(-2, -1) + bias.view(4, 4, 2).permute(2, 0, 1)
+        return self.out((scores.softmax(-1) @ v).transpose(1, 2).reshape(*x.shape)).mean(1)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_heads_with_biases_of_their_own_move_with_them_or_stay(known):
+    model, inputs = drawn(Windows(known)), (torch.randn(3, 8, 5),)
+    structure = traced(model, inputs)
+    agrees(model, inputs, structure)
+    assert sizes(structure)["inner"] == 8
+    if known:
+        assert [(g.size, g.blocks) for g in structure.groups if g.tie] == [(2, 2), (8, 2), (8, 2)]
+    else:
+        assert {g.size for g in structure.groups if g.name.startswith("qkv")} == {4}
+        assert any("take" in reason for reason in structure.fixed)
