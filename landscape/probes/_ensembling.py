@@ -12,8 +12,7 @@ from torch import Tensor
 from landscape.curves import Curve
 from landscape.ensembles.scores import SCORES, Scores, scores, standard_error
 from landscape.examples import log_probabilities, require_classifier
-from landscape.parts import Parts
-from landscape.probes._along import require_curve
+from landscape.probes._along import Store, planned, require_curve
 from landscape.sweep import Finished, Progress
 
 if TYPE_CHECKING:
@@ -33,10 +32,10 @@ def ensembled(
     points: int | None,
     bins: int,
     *,
-    store: Callable[[Callable[[], dict]], Parts] | None = None,
+    store: Store | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Ask the networks along curves, and return the arrays of an `Ensembling`.
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Ask the networks along curves, and return the arrays of an `Ensembling`, and the plan of evaluation.
 
     Raises
     ------
@@ -48,8 +47,8 @@ def ensembled(
         require_curve(objective, name, curve)
     t = positions(curves, points)
     _require_scores(objective, bins)
-    found = Finished(store(lambda: objective.plan(1).record()) if store else None)
-    total = len(curves) * len(t)
+    objective, plan, parts = planned(objective, store)
+    found, total = Finished(parts), len(curves) * len(t)
     if progress:
         progress(found.number, total)
     try:
@@ -60,7 +59,7 @@ def ensembled(
     finally:
         found.keep()
     arrays = {name: _laid_out(array, len(curves)) for name, array in found.arrays().items()}
-    return arrays | _described(objective, curves, t)
+    return arrays | _described(objective, curves, t), plan
 
 
 def positions(curves: Mapping[str, Curve], points: int | None) -> np.ndarray:

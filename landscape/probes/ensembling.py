@@ -183,9 +183,9 @@ def ensembling(
     from landscape.probes._ensembling import ensembled  # imports torch, which reading a result does not need
 
     named = curves if isinstance(curves, Mapping) else {curves.name: curves}
-    arrays = ensembled(objective, named, points, bins, store=store, progress=progress)
+    arrays, plan = ensembled(objective, named, points, bins, store=store, progress=progress)
     origin = objective.record() | {
-        "plan": objective.plan(1).record(),
+        "plan": plan,
         "curves": {name: curve.record() for name, curve in named.items()},
         "evaluations": len(named) * 3 * (len(arrays["t"]) - 1),
     }

@@ -213,6 +213,22 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(tmp_path, monkeypatch, at
     assert begun == list(range(at, 11))
     for name in found.quantities():
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    assert found.origin == whole.origin
+
+
+def test_work_goes_on_by_the_plan_it_began_with(tmp_path):
+    def store(plan):
+        return Parts(tmp_path / "e.h5", {}, plan)
+
+    def stop(done, _):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    curve = line(made())
+    with pytest.raises(KeyboardInterrupt):
+        ensembling(made(strategy="loop,examples=7"), curve, points=3, store=store, progress=stop)
+    found = ensembling(made(strategy="loop,examples=5"), curve, points=3, store=store)
+    assert found.origin["plan"]["examples"] == 7
 
 
 def test_the_price_is_what_is_done(monkeypatch):
