@@ -130,6 +130,8 @@ def fitted(
             run.observers = [*run.observers, lambda run: progress(run.clock.step, run.clock.steps, described(run))]
         with interruptible(run):
             _fit(run, resume)
+    if run.interrupted:  # during the last step: what comes next is not begun
+        raise KeyboardInterrupt
     return run
 
 

@@ -66,6 +66,8 @@ def connect(
     shape: str = "bezier",
     bends: int = 1,
     sampling: str = "t",
+    pivots: int = 5,
+    cycles: int = 4,
     epochs: int = 30,
     batch: int = 128,
     optimizer: str = "sgd",
@@ -80,7 +82,7 @@ def connect(
     store: Callable | None = None,
     progress: Callable[..., None] | None = None,
 ) -> Connect:
-    """Train a curve of low loss from one network to another, and measure the loss along it and along the segment.
+    r"""Train a curve of low loss from one network to another, and measure the loss along it and along the segment.
 
     Parameters
     ----------
@@ -89,14 +91,20 @@ def connect(
         ``batchnorm="refit"``.
     end : Tensor of shape (D,)
         The other network.
-    shape : {"bezier", "chain"}
-        A Bezier curve, or a polygonal chain.
+    shape : {"bezier", "chain", "neb"}
+        A Bezier curve or a polygonal chain that minimizes the expected loss along it; or an elastic band (AutoNEB),
+        a chain whose pivots descend across it.
     bends : int, default=1
-        Inner control points, which are trained; they begin evenly spaced on the segment.
+        Inner control points of a bezier or chain, which are trained; they begin evenly spaced on the segment.
     sampling : {"t", "arc"}
-        What the expected loss along the curve is uniform in: its parameter, or its arc length.
+        What the expected loss along a bezier or chain is uniform in: its parameter, or its arc length.
+    pivots : int, default=5
+        Inner pivots of a neb at the start, evenly spaced on the segment.
+    cycles : int, default=4
+        Of a neb, which share the epochs evenly; pivots are added between cycles where the loss is high between them.
     epochs : int, default=30
-        Passes over the examples; each batch sees one position of the curve. Of 0 the curve is the segment.
+        Passes over the examples; each batch sees one position of a bezier or chain, or every pivot of a neb. Of 0 the
+        curve is the segment.
     batch : int, default=128
         Examples of a batch of training.
     optimizer : {"sgd", "adamw"}
@@ -135,18 +143,22 @@ def connect(
 
     Notes
     -----
-    Cost: a gradient evaluation for every batch of every epoch, then what two paths cost. The ends stay bit for bit.
+    Cost: a gradient evaluation for every batch of every epoch, and of a neb for every moving pivot of each; then what
+    two paths cost. The ends stay bit for bit.
 
     References
     ----------
     Garipov, Izmailov, Podoprikhin, Vetrov & Wilson (2018), Loss surfaces, mode connectivity, and fast ensembling of
-    DNNs, arXiv:1802.10026.
+    DNNs, arXiv:1802.10026; Draxler, Veschgini, Salmhofer & Hamprecht (2018), Essentially no barriers in neural network
+    energy landscape, arXiv:1803.00885 (neb).
     """
-    from landscape.connection.training import settled, trained  # torch, which reading a result does not need
-    from landscape.curves import segment, straight
+    from landscape.connection.search import chosen, search  # these import torch, which reading a result does not need
+    from landscape.connection.training import settled
+    from landscape.curves import segment
     from landscape.probes._along import along, require_curve
     from landscape.train.settings import Settings
 
+    own = chosen(shape, bends=bends, sampling=sampling, pivots=pivots, cycles=cycles)
     theta = objective.theta
     end = end.to(theta)
     direct = segment(theta, end)
@@ -157,9 +169,8 @@ def connect(
     ))  # fmt: skip
     parts = store(lambda: objective.plan(1).record()) if store else None
     steps = epochs * -(-objective.size // batch)
-    found = trained(
-        objective, straight(shape, theta, end, bends), settings, sampling=sampling,
-        resume=parts.folder / "curve.resume" if parts else None,
+    found = search(
+        objective, theta, end, settings, shape=shape, **own, keep=parts.folder / "curve" if parts else None,
         progress=progress and (lambda done, _, told: progress(done, steps + 2 * points, label=f"connect: {told}")),
     )  # fmt: skip
     curves = {"segment": direct, shape: found.curve}
@@ -170,11 +181,11 @@ def connect(
     told = {what: np.array([record[what] for record in found.history]) for what in ("epoch", "objective")}
     return Connect(
         **arrays, **told,
-        point=np.arange(bends + 2),
+        point=np.arange(len(found.curve.points)),
         control=found.curve.points.cpu().numpy(),
         origin=objective.record() | {
             "plan": objective.plan(1).record(),
-            "trained": {"shape": shape, "bends": bends, "sampling": sampling, "settings": vars(settings)},
+            "trained": {"shape": shape, **own, "settings": vars(settings)},
             "curves": {name: curve.record() for name, curve in curves.items()},
             "evaluations": 2 * points,
             "gradient_evaluations": found.history[-1]["gradient_evaluations"] if found.history else 0.0,
@@ -182,7 +193,15 @@ def connect(
     )  # fmt: skip
 
 
-def cost(objective: Objective, *, bends: int = 1, epochs: int = 30, points: int = 61, **_: Any) -> Cost:
-    """Tell what a connection costs: gradients of its training count as two evaluations more."""
+def cost(
+    objective: Objective, *, shape: str = "bezier", bends: int = 1, pivots: int = 5, epochs: int = 30, points: int = 61,
+    **_: Any,
+) -> Cost:  # fmt: skip
+    """Tell what a connection costs: gradients of its training count as two evaluations more.
+
+    Of a neb, with as many pivots as it begins with: those that are added cost more.
+    """
     refit = 2 if objective.batchnorm == "refit" and objective.network.norms else 1
-    return Cost(points=3 * epochs + 2 * points * refit, vectors=3 * (bends + 2))
+    training = epochs * (3 * pivots + 2 if shape == "neb" else 3)
+    inner = 2 * pivots if shape == "neb" else bends  # a band holds its gradients too
+    return Cost(points=training + 2 * points * refit, vectors=3 * (inner + 2))
