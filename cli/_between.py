@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from landscape.cli._axes import Axes
+from landscape.cli._curves import read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +28,7 @@ class Curves:
     curve: Annotated[list[Path] | None, Parameter(group=CURVES, consume_multiple=True, negative="")] = None
     "Curves between the checkpoints: results of landscape connect."
     trajectory: Annotated[list[Path] | None, Parameter(group=CURVES, consume_multiple=True, negative="")] = None
-    "Checkpoints of a run, in order, or a folder of them: a polygonal chain through them."
+    "Runs, each a polygonal chain: a folder of checkpoints is a run, and files by themselves are one, in order."
 
     def given(self, loaded: Loaded, others: Sequence[Path]) -> dict[str, Curve]:
         """Return the curves that the options and the further checkpoints ask for, by name.
@@ -37,6 +38,8 @@ class Curves:
         ValueError
             If there is none, more than two checkpoints, or a curve belongs to other networks.
         """
+        import torch
+
         from landscape.curves import Curve, segment
 
         if len(others) > 1:
@@ -49,11 +52,8 @@ class Curves:
         for path in self.curve or ():
             curve = read(path, theta, *ends)
             found[_new(found, curve.name)] = curve
-        if self.trajectory:
-            import torch
-
-            points = loaded.vectors(Axes(trajectory=self.trajectory).trajectory_paths())
-            found[_new(found, self.trajectory[0].stem)] = Curve("chain", torch.stack(points))
+        for run, paths in Axes(trajectory=self.trajectory).runs().items():
+            found[_new(found, run)] = Curve("chain", torch.stack(loaded.vectors(_several(run, paths))))
         if not found:
             raise ValueError("Expected a curve, got one checkpoint: add a second, --curve or --trajectory.")
         return found
@@ -80,37 +80,6 @@ class Curves:
         return {name: paths and [str(path.resolve()) for path in paths] for name, paths in asdict(self).items()}
 
 
-def read(path: Path, first: Tensor, last: Tensor | None = None) -> Curve:
-    """Read a connecting curve, and see that it connects these networks; turned around, if it runs the other way.
-
-    Raises
-    ------
-    ValueError
-        If the file is another result, or the curve does not end at these networks.
-    """
-    import torch
-
-    from landscape import result
-    from landscape.curves import Curve
-
-    found = result.load(path)
-    control = getattr(found, "control", None)
-    if control is None:
-        kind = type(found).__name__.lower()
-        raise ValueError(f"{path}: expected a curve that landscape connect found, got a {kind}.")
-    curve = Curve(found.origin["trained"]["shape"], torch.tensor(control).to(first))
-    if curve.points.shape[1] != len(first):
-        raise ValueError(
-            f"{path}: expected a curve of {len(first)} parameters, got one of {curve.points.shape[1]}: it belongs to "
-            "another network."
-        )
-    for turned in (curve, curve.reversed()):
-        ends = turned.points[[0, -1]]
-        if bool((ends[0] == first).all()) and (last is None or bool((ends[1] == last).all())):
-            return turned
-    raise ValueError(f"{path}: expected a curve between these networks, got one between others: give its own ends.")
-
-
 def require_different(paths: Sequence[Path], thetas: Sequence[Tensor]) -> None:
     """Refuse the same weights twice.
 
@@ -123,6 +92,12 @@ def require_different(paths: Sequence[Path], thetas: Sequence[Tensor]) -> None:
         for path, other in zip(paths[:k], thetas[:k], strict=True):
             if bool((theta == other).all()):
                 raise ValueError(f"{paths[k]}: expected another network, got the weights of {path}: give two minima.")
+
+
+def _several(run: str, paths: list[Path]) -> list[Path]:
+    if len(paths) < 2:
+        raise ValueError(f"{paths[0]}: expected a run of several checkpoints, got the only one of {run!r}: give more.")
+    return paths
 
 
 def _new(taken: dict[str, Any], name: str) -> str:

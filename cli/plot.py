@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 SCALED = {"Spectrum", "Batchsize"}  # results whose plots have a scale of their axes, not of levels
+MOVING = ".gif"
 
 
 def plot(
@@ -34,7 +35,8 @@ def plot(
         scale: those of one network at several widths are sorted by bits, and have a slider as .html. Several of any
         kind can be looked at together as .html.
     output : Path, optional
-        The figure: .pdf, .png, .svg or .html; RESULT.pdf of the first by default.
+        The figure: .pdf, .png, .svg or .html; RESULT.pdf of the first by default. As .gif, a surface's runs walk over
+        it, checkpoint by checkpoint.
     view : str, optional
         Of a surface: contour, 3d or heat. All panels by default.
     quantity : str, optional
@@ -61,7 +63,7 @@ def plot(
 
     if not results:
         raise ValueError("Expected a result: landscape plot RESULT.h5.")
-    path = ending(output or results[0].with_suffix(".pdf"), tuple(f".{suffix}" for suffix in FIGURES))
+    path = ending(output or results[0].with_suffix(".pdf"), (*(f".{suffix}" for suffix in FIGURES), MOVING))
     asked = {
         "view": view, "quantity": quantity, "split": split, "levels": levels, "log": log, "clip": clip,
         "venue": style, "title": title, "classes": classes or None,
@@ -70,10 +72,18 @@ def plot(
     if path.suffix == ".html" and knobs:
         names = ", ".join("style" if name == "venue" else name for name in knobs)
         raise ValueError(f"Expected no more than -o for an interactive figure, got {names}: leave it out.")
+    if path.suffix == MOVING and (len(results) > 1 or {"view", "classes"} & knobs.keys()):
+        raise ValueError("Expected one surface for a .gif, drawn as contours, got more: leave out the rest.")
     drawable(path, force)
     found = {name: read(result) for name, result in named(results).items()}
     if log is not None and {type(result).__name__ for result in found.values()} <= SCALED:
         knobs["scale"] = "log" if knobs.pop("log") else "linear"
+    if path.suffix == MOVING:
+        from landscape.plots.animation import animation
+
+        animation(next(iter(found.values())), path, **knobs)  # pyright: ignore
+        print("figure: ", path)
+        return
     print("figure: ", drawn(found, path, **knobs))
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from landscape import directions, models
+from landscape.curves import Curve
 from landscape.engine.network import Network
 from landscape.frame import Frame
 from landscape.objective import Objective
@@ -363,6 +364,69 @@ def test_the_residual_is_the_distance_from_the_plane(objective):
     frame = frame.project(["p"], [objective.theta + first + out])
     assert frame.marks.residual[0] == pytest.approx(float(out.norm()), rel=1e-12)
     assert frame.marks.coordinates[0] == pytest.approx([1, 0], abs=1e-12)
+
+
+def least_squares(frame, thetas):
+    """Naive twin: coordinates (n, k) and residuals (n,), by NumPy in float64."""
+    vectors, offsets = frame.vectors.numpy(), torch.stack(thetas).numpy() - frame.center.numpy()
+    solution, *_ = np.linalg.lstsq(vectors.T, offsets.T, rcond=None)
+    return solution.T, np.linalg.norm(offsets - solution.T @ vectors, axis=1)
+
+
+def test_marks_of_runs_are_least_squares_on_axes_that_are_not_orthonormal(objective):
+    one, other, *thetas = checkpoints(objective, 7)
+    frame = Frame(objective.theta, torch.stack([3 * one, one + 0.5 * other]), ("a", "b"))
+    marked = frame.project(["s", "t"], thetas[:2], ["run", "run"]).project(["u", "v", "w"], thetas[2:])
+    coordinates, residual = least_squares(frame, thetas)
+    np.testing.assert_allclose(marked.marks.coordinates, coordinates, rtol=1e-9)
+    np.testing.assert_allclose(marked.marks.residual, residual, rtol=1e-9)
+    assert marked.marks.names == ("s", "t", "u", "v", "w")
+    assert marked.marks.runs == ("run", "run", "", "", "")
+    with pytest.raises(ValueError, match="a name and a run for each of 1 checkpoints, got 1 and 2"):
+        frame.project(["s"], thetas[:1], ["run", "run"])
+
+
+def test_principal_directions_of_several_runs_are_those_of_all_their_checkpoints(objective):
+    thetas, runs = checkpoints(objective, 7), ["first"] * 3 + ["second"] * 4
+    frame = directions.principal(objective, thetas, runs=runs, center=thetas[2])
+    together = directions.principal(objective, thetas)
+    assert torch.equal(frame.vectors, together.vectors)
+    np.testing.assert_array_equal(frame.explained, together.explained)
+    assert frame.record["runs"] == 2
+    assert frame.marks.runs == tuple(runs)
+    coordinates, residual = least_squares(frame, thetas)
+    np.testing.assert_allclose(frame.marks.coordinates, coordinates, atol=1e-10)
+    np.testing.assert_allclose(frame.marks.residual, residual, atol=1e-10)
+    assert frame.marks.coordinates[2] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_curve_of_one_bend_lies_in_the_plane_of_its_ends_and_bend(objective):
+    first, bend, last, *_ = points = checkpoints(objective, 4)
+    curves = {"bezier": Curve("bezier", torch.stack([first, bend, last])), "chain": Curve("chain", torch.stack(points))}
+    frame = directions.between(objective, [first, last, bend]).traced(curves, points=9)
+    assert frame.traces.names == ("bezier", "chain")
+    assert frame.traces.residual[0] == pytest.approx(0, abs=1e-10)
+    assert frame.traces.residual[1].max() > 1
+    for index, curve in enumerate(curves.values()):
+        coordinates, residual = least_squares(frame, list(curve(torch.from_numpy(frame.traces.t))))
+        np.testing.assert_allclose(frame.traces.coordinates[index], coordinates, atol=1e-10)
+        np.testing.assert_allclose(frame.traces.residual[index], residual, atol=1e-10)
+    with pytest.raises(ValueError, match="Expected curves of at least 2 points, got 0 of 101"):
+        frame.traced({})
+
+
+def test_a_grid_reaches_what_is_marked_and_traced(objective):
+    first, last, far, *_ = checkpoints(objective, 3)
+    plane = directions.between(objective, [first, last])
+    wide = plane.project(["far"], [3 * far - 2 * first])
+    bowed = plane.traced({"bow": Curve("bezier", torch.stack([first, first + 9 * (far - first), last]))})
+    for found, seen in ((wide, wide.marks.coordinates), (bowed, bowed.traces.coordinates.reshape(-1, 2))):
+        low, high = np.array(found.extent()).T
+        assert (low < seen.min(0)).all()
+        assert (high > seen.max(0)).all()
+    close = plane.project(["close"], [first + 1e-3 * plane.vectors[1]])
+    assert close.extent() == plane.extent()  # a mark near the line through both does not make the plane a strip
+    assert Frame(first, plane.vectors, ("a", "b")).project(["far"], [far]).extent() is None
 
 
 def test_a_bare_frame_has_no_extent(objective):

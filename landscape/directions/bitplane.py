@@ -54,7 +54,8 @@ def bitplane(
     thetas = [center, rounded[coarse], rounded[fine]]
     frame = between(objective, thetas, ["w", f"Q{coarse}", f"Q{fine}"])
     widths = sorted(rounded, reverse=True)
-    frame = frame.project(["w", *(f"Q{bits}" for bits in widths)], [center, *(rounded[bits] for bits in widths)])
+    names, points = ["w", *(f"Q{bits}" for bits in widths)], [center, *(rounded[bits] for bits in widths)]
+    frame = replace(frame, marks=None, spanned=len(names)).project(names, points)
     record = {"kind": "bitplane", "spanning": [fine, coarse], "distance": {str(bits): far[bits] for bits in widths}}
     return replace(frame, record=frame.record | record, labels=(f"toward Q{coarse}", f"toward Q{fine}, orthogonalized"))
 

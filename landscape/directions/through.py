@@ -60,7 +60,7 @@ def between(
         raise ValueError(f"Expected different checkpoints, got the same weights in {names[0]} and {names[1]}.")
     record: dict[str, Any] = {"kind": "between", "checkpoints": names}
     if count == 1:
-        frame = Frame(origin, first[None].to(origin), (f"{names[0]} to {names[1]}",), record, spanned=True)
+        frame = Frame(origin, first[None].to(origin), (f"{names[0]} to {names[1]}",), record, spanned=len(thetas))
         return frame.project(names, thetas).told()
     if len(thetas) == 3:
         second, label = exact(thetas[2]) - exact(origin), f"toward {names[2]}, orthogonalized"
@@ -72,18 +72,19 @@ def between(
     if across.norm() <= max(1e-6 * second.norm(), rounding(origin)):
         raise ValueError(f"Expected three checkpoints that span a plane, got three on one line: {', '.join(names)}.")
     vectors = torch.stack([unit, across / across.norm()]).to(origin)
-    frame = Frame(origin, vectors, (f"toward {names[1]}", label), record, spanned=True)
+    frame = Frame(origin, vectors, (f"toward {names[1]}", label), record, spanned=len(thetas))
     return frame.project(names, thetas).told()
 
 
 def principal(
-    objective: Objective, thetas: Sequence[Tensor], names: Sequence[str] | None = None, *, count: int = 2
-) -> Frame:
-    """Find the principal directions of a trajectory, through the last checkpoint.
+    objective: Objective, thetas: Sequence[Tensor], names: Sequence[str] | None = None, *, count: int = 2,
+    runs: Sequence[str] | None = None, center: Tensor | None = None,
+) -> Frame:  # fmt: skip
+    """Find the principal directions of a trajectory, or of all checkpoints of several, through the last checkpoint.
 
     The axes are orthonormal, from the Gram matrix of the checkpoints (n x n, so that D does not matter); variance is
-    about their mean. The origin is the last checkpoint, and each checkpoint is projected by least squares, with its
-    residual. The checkpoint that lies farthest along an axis lies on its positive side of the mean.
+    about their mean. Each checkpoint is projected by least squares, with its residual. The checkpoint that lies
+    farthest along an axis lies on its positive side of the mean.
 
     Parameters
     ----------
@@ -95,6 +96,10 @@ def principal(
         What they are called.
     count : int, default=2
         Number of directions, k < n.
+    runs : sequence of str, optional
+        The run that each checkpoint belongs to; one run by default.
+    center : Tensor of shape (D,), optional
+        The origin; the last checkpoint by default.
 
     Raises
     ------
@@ -110,6 +115,7 @@ def principal(
     Li et al. (2018), arXiv:1712.09913, section 7.
     """
     thetas, names = _checkpoints(objective, thetas, names)
+    runs = ["trajectory"] * len(thetas) if runs is None else list(runs)
     if len(thetas) < count + 1:
         raise ValueError(f"Expected at least {count + 1} checkpoints of a trajectory, got {len(thetas)}.")
     gram = torch.zeros(len(thetas), len(thetas), dtype=torch.float64)
@@ -124,14 +130,14 @@ def principal(
     vectors, triangle = torch.linalg.qr(spanning.T)  # orthonormal up to rounding already, but for small variances
     vectors = (vectors * triangle.diagonal().sign()).T
     frame = Frame(
-        thetas[-1],
+        thetas[-1] if center is None else attached(objective, center),
         vectors.to(thetas[-1]),
         numbered("principal direction", count),
-        {"kind": "principal", "checkpoints": len(thetas)},
+        {"kind": "principal", "checkpoints": len(thetas), "runs": len(set(runs))},
         explained=(variance / gram.trace()).numpy(),
-        spanned=True,
+        spanned=len(thetas),
     )
-    return frame.project(names, thetas).told()
+    return frame.project(names, thetas, runs).told()
 
 
 def _checkpoints(

@@ -165,19 +165,3 @@ def explained(result: Result, axis: int) -> str:
     if shares is None or not np.isfinite(shares[axis]):
         return ""
     return f"{number(100 * shares[axis])} % of variance"
-
-
-def trajectory(result: Any) -> dict[str, Any] | None:
-    """Checkpoints in the plane or on the line: names, coordinates, residuals, and whether they form a path."""
-    a = getattr(result, "checkpoint_a", None)
-    if a is None or not len(a):
-        return None
-    names = result.checkpoint if result.checkpoint is not None else np.arange(len(a))
-    kind = (result.origin.get("directions") or {}).get("kind")
-    return {
-        "names": [str(name) for name in names],
-        "a": a,
-        "b": getattr(result, "checkpoint_b", None),
-        "residual": getattr(result, "checkpoint_residual", None),
-        "path": kind not in ("between", "bitplane") and len(a) > 1,
-    }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plots import field
-from landscape.plots.overlay import NAMED
+from landscape.plots.marking import NAMED
 from landscape.plots.style import BLUE, GRAY, ORANGE, casing
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def line(
     both = quantity == "both" and result.accuracy is not None
     shown = ("loss", "accuracy") if both else ("loss" if quantity == "both" else quantity,)
     axes = {shown[0]: ax} | ({"accuracy": ax.twinx()} if both else {})
-    named = 0 < len((field.trajectory(result) or {"a": ()})["a"]) <= NAMED
+    named = result.checkpoint_a is not None and 0 < len(result.checkpoint_a) <= NAMED
     for name, where in axes.items():
         _curves(where, result, name, parts, band)
         _vertical(where, result, name, parts, log, colored=both, room=0.12 if named else 0.04)
@@ -141,15 +141,14 @@ def _missing(ax: Axes, result: Line, parts: list[str]) -> None:
 
 
 def _checkpoints(ax: Axes, result: Line) -> None:
-    path = field.trajectory(result)
-    if path is None:
-        return
-    for index, a in enumerate(path["a"]):
+    steps = [] if result.checkpoint_a is None else result.checkpoint_a
+    names = range(len(steps)) if result.checkpoint is None else result.checkpoint
+    for name, a in zip(names, steps, strict=True):
         ax.axvline(a, color=GRAY, linewidth=0.6, linestyle=(0, (4, 2)), zorder=0.5)
-        if len(path["a"]) <= NAMED:
+        if len(steps) <= NAMED:
             right = a < np.mean(result.a)
             ax.annotate(
-                path["names"][index], (a, 1), xycoords=("data", "axes fraction"), xytext=(3 if right else -3, -3),
+                str(name), (a, 1), xycoords=("data", "axes fraction"), xytext=(3 if right else -3, -3),
                 textcoords="offset points", ha="left" if right else "right", va="top", fontsize="small",
                 path_effects=casing(1.8), parse_math=False,
             )  # fmt: skip

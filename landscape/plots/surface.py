@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plots import field, overlay, scale
+from landscape.plots import field, marking, overlay, scale
 from landscape.plots.style import COLORS, casing
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def surface(
     overlay.axis_labels(ax, result, field.missing(values))
     if view == "3d":
         if landmarks:
-            overlay.shadow(ax, result)
+            marking.shadow(ax, result)
         return ax
     if landmarks:
         overlay.landmarks(ax, result, values if quantity == "loss" else None)

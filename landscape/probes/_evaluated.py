@@ -60,12 +60,22 @@ def _named(objective: Objective, arrays: dict[str, np.ndarray], draws: int, shap
 
 
 def coordinates(frame: Frame, grid: list[np.ndarray]) -> dict[str, Any]:
-    """Name the steps along the axes of a grid, the directions, and where checkpoints lie."""
+    """Name the steps along the axes of a grid, the directions, and where checkpoints and curves lie."""
     found: dict[str, Any] = dict(zip("ab", grid, strict=False))
     found |= {"axis": list(frame.labels), "norm": frame.norm, "explained": frame.explained}
     if len(grid) == 2:
         found["cosine"] = frame.cosine[0, 1]
     if frame.marks is not None:
-        found |= {"checkpoint": list(frame.marks.names), "checkpoint_residual": frame.marks.residual}
-        found |= {f"checkpoint_{x}": frame.marks.coordinates[:, i] for i, x in enumerate("ab"[: len(grid)])}
+        marks = frame.marks
+        found |= {"checkpoint": list(marks.names), "checkpoint_residual": marks.residual}
+        found |= {"checkpoint_run": list(marks.runs)} | _steps("checkpoint", marks.coordinates)
+    if frame.traces is not None and len(grid) == 2:
+        traces = frame.traces
+        found |= {"curve": list(traces.names), "curve_t": traces.t, "curve_residual": traces.residual}
+        found |= _steps("curve", traces.coordinates)
     return found
+
+
+def _steps(name: str, coordinates: np.ndarray) -> dict[str, np.ndarray]:
+    """Name the last axis of coordinates: checkpoint_a and checkpoint_b."""
+    return {f"{name}_{x}": coordinates[..., i] for i, x in enumerate("ab"[: coordinates.shape[-1]])}

@@ -63,6 +63,9 @@ class Line(OnGrid, Result):
     checkpoint_residual: np.ndarray | None = quantity(
         "distance of a checkpoint from the line", "checkpoint", optional=True
     )
+    checkpoint_run: np.ndarray | None = quantity(
+        "run of a checkpoint, empty for one on its own", "checkpoint", optional=True
+    )
 
 
 def line(

@@ -66,6 +66,14 @@ class Surface(OnGrid, Result):
     checkpoint_residual: np.ndarray | None = quantity(
         "distance of a checkpoint from the plane", "checkpoint", optional=True
     )
+    checkpoint_run: np.ndarray | None = quantity(
+        "run of a checkpoint, empty for one on its own", "checkpoint", optional=True
+    )
+    curve: np.ndarray | None = quantity("curve", "curve", optional=True)
+    curve_t: np.ndarray | None = quantity("position along a curve", "t", name="t", optional=True)
+    curve_a: np.ndarray | None = quantity("first coordinate of a curve", "curve", "t", optional=True)
+    curve_b: np.ndarray | None = quantity("second coordinate of a curve", "curve", "t", optional=True)
+    curve_residual: np.ndarray | None = quantity("distance of a curve from the plane", "curve", "t", optional=True)
 
 
 def surface(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,7 +158,55 @@ def test_planes_through_checkpoints(here, measure):
         assert found.checkpoint_residual == pytest.approx(0, abs=1e-4)
     assert measure("surface", "a.pt", "b.pt", "c.pt", "b.pt").refused("2 or 3", "4")
     assert measure("surface", "a.pt", "b.pt", "--directions", "random").refused("between")
-    assert measure("surface", "a.pt", "b.pt", "--trajectory", "a.trajectory").refused("--trajectory")
+
+
+def test_runs_and_single_checkpoints_on_a_plane_through_others(here, ask, measure):
+    shutil.copytree("a.trajectory", "run")
+    words = ["--trajectory", "a.trajectory", "run", "--mark", "c.pt", "run", "--plot", "none"]
+    assert measure("surface", "a.pt", "b.pt", *words).code == 0
+    found = load("a.surface.h5")
+    assert found.checkpoint_run.tolist() == ["", "", *["a"] * 4, *["run"] * 4, *[""] * 5]
+    assert found.checkpoint[[0, 1, 2, 10, 11]].tolist() == ["a", "b", "epoch-0000", "c", "run/epoch-0000"]
+    assert found.checkpoint_residual[[0, 1, 5, 9, 14]] == pytest.approx(0, abs=1e-4)
+    np.testing.assert_array_equal(found.checkpoint_a[2:6], found.checkpoint_a[6:10])
+    for axis, marks in ((found.a, found.checkpoint_a), (found.b, found.checkpoint_b)):
+        assert marks.max() - marks.min() < np.ptp(axis)
+    assert ask("reproduce", "a.surface.h5").out.endswith("a.surface.h5: reproduced\n")
+    assert ask("plot", "a.surface.h5", "-o", "a.gif").code == 0
+    assert ask("plot", "a.surface.h5", "-o", "a.gif").code == 0  # ours may be drawn again
+    assert ask("plot", "a.surface.h5", "-o", "b.gif", "--view", "3d").refused("one surface for a .gif")
+    assert measure("surface", "a.pt", "b.pt", "-o", "b.h5").code == 0
+    assert ask("plot", "b.h5", "-o", "b.gif").refused("--trajectory")
+    assert measure("surface", "a.pt", "--mark", "none.pt").refused("none.pt", "no such file")
+
+
+def test_principal_directions_of_several_runs(here, measure):
+    runs = ["a.trajectory", "b.trajectory", "c.trajectory"]
+    assert measure("surface", "a.pt", "--trajectory", *runs).code == 0
+    found = load("a.surface.h5")
+    assert found.checkpoint_run.tolist() == ["a"] * 4 + ["b"] * 4 + ["c"] * 4
+    assert found.origin["directions"]["runs"] == 3
+    assert [found.checkpoint_a[3], found.checkpoint_b[3]] == pytest.approx([0, 0], abs=1e-5)  # the plane is through a
+    assert measure("line", "a.pt", "--trajectory", *runs).code == 0
+    assert load("a.line.h5").checkpoint_run.tolist() == found.checkpoint_run.tolist()
+    assert measure("curvature", "a.pt", "--trajectory", *runs, "--limit", "2", "--split", "train").code == 0
+    assert load("a.curvature.h5").checkpoint_run.tolist() == found.checkpoint_run.tolist()
+
+
+def test_a_curve_on_the_plane_of_its_ends_and_its_bend(here, ask, measure):
+    assert measure("connect", "a.pt", "b.pt", "--epochs", "1", "-o", "c.h5", "--strategy", "auto").code == 0
+    for others in (["b.pt"], []):
+        assert measure("surface", "a.pt", *others, "--curve", "c.h5", "--force").code == 0
+        found = load("a.surface.h5")
+        assert found.checkpoint.tolist() == ["a", "b" if others else "end", "bend"]
+        assert found.curve.tolist() == ["segment", "bezier"]
+        assert found.curve_residual == pytest.approx(0, abs=1e-4)
+        assert [found.curve_a[:, 0], found.curve_b[:, -1]] == pytest.approx(np.zeros((2, 2)), abs=1e-4)
+    assert ask("reproduce", "a.surface.h5").out.endswith("reproduced\n")
+    assert measure("surface", "a.pt", "c.pt", "--curve", "c.h5", "-o", "x.h5").refused("c.h5", "between others")
+    assert measure("surface", "a.pt", "--curve", "a.surface.h5", "-o", "x.h5").refused("a.surface.h5", "got a surface")
+    assert measure("surface", "a.pt", "--curve", "none.h5").refused("none.h5", "no such file")
+    assert measure("line", "a.pt", "b.pt", "--curve", "c.h5").refused("landscape path")
 
 
 def test_trajectories(here, measure):

@@ -164,3 +164,29 @@ def test_an_outlier_far_away_is_a_peak(make_spectrum):
     there = np.asarray(curve.x) > 4000
     expected = float(result.density(np.array([5000.0]))[0][0])
     assert np.asarray(curve.y)[there].max() == pytest.approx(expected, rel=1e-2)
+
+
+def test_a_surface_with_runs_has_a_slider_over_their_checkpoints(make_surface):
+    surface = make_surface(
+        checkpoint=["epoch-0", "epoch-1", "epoch-2", "epoch-0", "epoch-2", "swa"],
+        checkpoint_a=np.linspace(-0.8, 0.8, 6),
+        checkpoint_run=["r1", "r1", "r1", "r2", "r2", ""], checkpoint_b=np.linspace(0.9, 0, 6),
+        checkpoint_residual=np.arange(6.0),
+    )  # fmt: skip
+    page = interactive(surface)
+    (slider,) = page.layout.sliders
+    assert [step.label for step in slider.steps] == ["epoch 0", "epoch 1", "epoch 2"]
+    assert [step.args[0] for step in slider.steps] == [(frame.name,) for frame in page.frames]
+    for frame, counts in zip(page.frames, ([1, 1], [2, 1], [3, 2]), strict=True):
+        for index, state in zip(frame.traces, frame.data, strict=True):
+            trace = page.data[index]
+            run, between = trace.meta
+            assert len(state.x) == (counts[run] - 1) * between + 1
+            np.testing.assert_array_equal(state.z, trace.z[: len(state.z)])
+    moving = set(page.frames[0].traces)
+    assert {trace.name for trace in page.data if trace.type == "scatter3d"} == {"r1", "r2", "checkpoints"}
+    assert all(page.data[index].name in ("r1", "r2") for index in moving)
+    dots = next(trace for trace in page.data if trace.name == "r2" and trace.mode == "markers")
+    assert list(dots.text) == ["r2 epoch-0<br>3 off the plane", "r2 epoch-2<br>4 off the plane"]
+    assert not interactive(make_surface()).layout.sliders
+    assert not interactive([surface, surface]).layout.sliders

@@ -116,7 +116,7 @@ def _layout(
     )  # fmt: skip
     figure.update_xaxes(title=labels[0], range=across, constrain="domain")
     figure.update_yaxes(title=labels[1], range=up)
-    steps = [{"label": words, "method": "animate", "args": [[name], _AT_ONCE]} for name, words in names.items()]
+    steps = [{"label": words, "method": "animate", "args": [[name], AT_ONCE]} for name, words in names.items()]
     figure.update_layout(
         title={"text": figure.frames[0].layout.title.text}, template="plotly_white",
         sliders=[{"steps": steps, "active": 0, "x": 0.06, "len": 0.88, "y": -0.2, "currentvalue": {"visible": False}}],
@@ -124,7 +124,7 @@ def _layout(
     )  # fmt: skip
 
 
-_AT_ONCE = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
+AT_ONCE = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
 
 
 def _choices(result: Any, choices: list[tuple[str, str]], spans: Mapping[tuple[str, str], Span]) -> dict[str, Any]:
