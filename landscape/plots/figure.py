@@ -321,6 +321,8 @@ def _directions(entry: Any) -> list[str]:
         return []
     kind, normalization, seed = (entry.get(key) for key in ("kind", "normalization", "seed"))
     words = [KINDS.get(str(kind), f"{kind} directions")] if kind else []
+    if entry.get("runs", 1) > 1:
+        words = [f"principal directions of {entry['runs']} runs"]
     if normalization and str(normalization) != "none":
         words.append(f"{normalization}-normalized")
     return words + ([f"seed {seed}"] if seed is not None and kind == "random" else [])
