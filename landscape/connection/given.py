@@ -42,10 +42,10 @@ class Given(Resident):
         self.normalization = normalization(read.mean, read.std, self.dtype, self.device)
 
     def batch(self, index: Tensor | slice, augment: Augmentation | None = None, generator: Any = None) -> Batch:
-        """Return some examples: augmented as pixels, then decoded."""
+        """Return some examples, decoded; of a tensor augmented before."""
+        if isinstance(self.inputs, Tensor):
+            return super().batch(index, augment, generator)
         inputs = pytree.tree_map(lambda leaf: leaf[index], self.inputs)
-        if augment is not None:
-            inputs = augment(inputs, generator)
         ready = pytree.tree_map(lambda leaf: decoded(leaf, self.dtype, self.normalization), inputs)
         return Batch(ready, self.targets[index])
 

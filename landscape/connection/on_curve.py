@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from landscape.curves import Curve, slopes, weights
 from landscape.engine import batchnorm
-from landscape.engine.network import Network, arguments
+from landscape.engine.network import Network, call
 
 NODES = 16  # of the quadrature of a length, for a curve of one piece
 
@@ -34,6 +33,8 @@ class OnCurve(nn.Module):
     ----------
     bends : Parameter of shape (K - 2, D)
     ends : Tensor of shape (2, D)
+    nodes, shares : Tensor of shape (n, K) and (n,)
+        Slopes at the nodes of a quadrature over t, and how much each node counts.
     t : Tensor, scalar, float64
         Position on the curve of the next forward pass.
     """
@@ -43,15 +44,33 @@ class OnCurve(nn.Module):
         self.model = copy.deepcopy(network.model)
         batchnorm.released(self.model)
         self.blocks = network.blocks
+        self._places = _places(self.model, {block.name for block in self.blocks})
         self.shape, self.count = curve.shape, len(curve.points)
         self.bends = nn.Parameter(curve.points[1:-1].clone().to(network.theta))
         self.register_buffer("ends", curve.points[[0, -1]].clone().to(network.theta))
         self.t = torch.tensor(0.5, dtype=torch.float64)
+        nodes, shares = torch.from_numpy(_quadrature(1 if self.shape == "bezier" else self.count - 1)).unbind(-1)
+        self.register_buffer("nodes", slopes(self.shape, self.count, nodes).to(network.theta), persistent=False)
+        self.register_buffer("shares", shares.to(network.theta), persistent=False)
 
     def forward(self, inputs: Any) -> Any:
         """Apply the network at the weights of the point t."""
-        positional, named = arguments(inputs)
-        return functional_call(self.model, self.named(self.point()), positional, named)
+        return self.applied(self.point(), inputs)
+
+    def applied(self, theta: Tensor, inputs: Any) -> Any:
+        """Apply the network at a vector (D,), as a function of it.
+
+        Its parameters make room for the call only, as in `torch.func.functional_call`, which looks for them every time.
+        """
+        values = self.named(theta)
+        own = [(module, key, module._parameters[key]) for module, key, _ in self._places]
+        try:
+            for module, key, name in self._places:
+                module._parameters[key] = values[name]  # pyright: ignore[reportArgumentType]
+            return call(self.model, inputs)
+        finally:
+            for module, key, parameter in own:
+                module._parameters[key] = parameter
 
     def penalty(self) -> Tensor:
         """Return half the squared length of the weights at the point t, as a function of the bends."""
@@ -59,14 +78,9 @@ class OnCurve(nn.Module):
 
     def point(self) -> Tensor:
         """Return the weights at the point t, (D,), as a function of the bends."""
-        first, *inner, last = weights(self.shape, self.count, self.t).tolist()
-        found = first * self.ends[0] + last * self.ends[1]
-        for k, weight in enumerate(inner):
-            if (
-                weight or k == 0
-            ):  # of a chain, two points count at a time; at an end none does, and the gradient is zero
-                found = found + weight * self.bends[k]
-        return found
+        mix = weights(self.shape, self.count, self.t).to(self.ends, non_blocking=True)[:, None]
+        fixed = mix[0] * self.ends[0] + mix[-1] * self.ends[1]
+        return fixed + (mix[1:-1] * self.bends).sum(0)  # a matrix product would be rounded by autocast
 
     def named(self, theta: Tensor) -> dict[str, Tensor]:
         """Split a vector (D,) into named parameters, in one cut: its gradient is put together in one piece."""
@@ -80,18 +94,28 @@ class OnCurve(nn.Module):
         The mean is exact for chains; for Bezier curves it is that of a quadrature with 16 nodes. Autocast leaves it
         alone.
         """
-        pieces = 1 if self.shape == "bezier" else self.count - 1
-        nodes, shares = torch.from_numpy(_quadrature(pieces)).unbind(-1)
-        mixes = slopes(self.shape, self.count, torch.cat([nodes, self.t[None]])).to(self.bends, non_blocking=True)
+        here = slopes(self.shape, self.count, self.t[None]).to(self.ends, non_blocking=True)
+        mixes = torch.cat([self.nodes, here])
         with torch.autocast(self.bends.device.type, enabled=False):
             points = torch.cat([self.ends[:1], self.bends, self.ends[1:]]) - self.ends[:1]
             gram = points @ points.T
             speeds = ((mixes @ gram) * mixes).sum(-1).clamp(min=torch.finfo(gram.dtype).tiny).sqrt()
-            return speeds[-1] / (speeds[:-1] * shares.to(speeds, non_blocking=True)).sum()
+            return speeds[-1] / (speeds[:-1] * self.shares).sum()
 
     def curve(self) -> Curve:
         """Return the curve as it is now."""
         return Curve(self.shape, torch.cat([self.ends[:1], self.bends.detach(), self.ends[1:]]).clone())
+
+
+def _places(model: nn.Module, names: set[str]) -> list[tuple[nn.Module, str, str]]:
+    """List where parameters stand, tied ones in several places: (module, its name for it, its name in the network)."""
+    known = {id(parameter): name for name, parameter in model.named_parameters() if name in names}
+    return [
+        (module, key, known[id(parameter)])
+        for module in model.modules()
+        for key, parameter in module._parameters.items()
+        if id(parameter) in known
+    ]
 
 
 @cache

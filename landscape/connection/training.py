@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,9 +200,10 @@ def expected(goal: Goal, sampling: str = "t", decay: float = 0.0) -> Goal:
     """
 
     def along(model: OnCurve, batch: Batch, clock: Clock) -> Tensor:
-        loss = goal(model, batch, clock)
+        theta = model.point()
+        loss = goal(partial(model.applied, theta), batch, clock)  # pyright: ignore[reportArgumentType] - it is called
         if decay:
-            loss = loss + decay * model.penalty()
+            loss = loss + 0.5 * decay * theta.square().sum()
         return loss * model.pace() if sampling == "arc" else loss
 
     return along
