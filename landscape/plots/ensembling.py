@@ -145,6 +145,7 @@ def _vertical(ax: Axes, result: Ensembling, view: str, log: bool | str, c: int, 
     finite = values[np.isfinite(values)]
     if view == "loss" and finite.size and field.logarithmic(finite, log):
         ax.set_yscale("log")
-        ax.set_ylim(0.9 * finite.min(), 1.1 * finite.max())
+        room = (finite.max() / finite.min()) ** 0.05
+        ax.set_ylim(finite.min() / room, finite.max() * room)
     elif view in ("calibration", "disagreement"):
         ax.set_ylim(bottom=0)

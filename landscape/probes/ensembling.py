@@ -43,8 +43,6 @@ class Ensembling(Result):
     way: np.ndarray = quantity("way in which networks are asked", "way")
     contrast: np.ndarray = quantity("what less what; alone is the mean of the same networks alone", "contrast")
     score: np.ndarray = quantity("score", "score")
-    distance: np.ndarray = quantity("distance from the first network", "curve", "t")
-    arc: np.ndarray = quantity("length of the curve up to a position", "curve", "t")
     loss: np.ndarray = quantity("negative log-likelihood", *AXES, unit="nat")
     loss_error: np.ndarray = quantity("its standard error", *AXES, unit="nat")
     accuracy: np.ndarray = quantity("accuracy", *AXES)
@@ -55,6 +53,8 @@ class Ensembling(Result):
     calibration_error: np.ndarray = quantity("its standard error", *AXES)
     entropy: np.ndarray = quantity("entropy of the prediction", *AXES, unit="nat")
     entropy_error: np.ndarray = quantity("its standard error", *AXES, unit="nat")
+    distance: np.ndarray = quantity("distance from the first network", "curve", "t")
+    arc: np.ndarray = quantity("length of the curve up to a position", "curve", "t")
     difference: np.ndarray = quantity("difference of a score between two ways (nat, or fraction)", *PAIRED)
     difference_error: np.ndarray = quantity("its standard error, paired over examples", *PAIRED)
     disagreement: np.ndarray = quantity("share of answers that differ from the first network's", "curve", "split", "t")
@@ -112,7 +112,7 @@ class Ensembling(Result):
         parts = []
         for score, better in BETTER.items():
             by, error = (float(array[c, s, -1]) for array in self.compared(contrast, score))
-            scale, unit = (100, "%") if score == "accuracy" else (1, "nat")
+            scale, unit = (100, "percentage points") if score == "accuracy" else (1, "nat")
             amount = f"{abs(scale * by):.3g} \N{PLUS-MINUS SIGN} {scale * error:.2g} {unit}"
             word = "better" if by * better > 0 else "worse"
             parts.append(f"{score} no different" if abs(by) < ROUNDING else f"{score} {word} by {amount}")

@@ -1,5 +1,7 @@
 """Networks along curves asked together, from the command line to the file and back."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,13 @@ def test_a_segment_and_a_trained_curve(here, ask, measure):
     assert ask("plot", "e.h5", "-o", "e.png").code == 0
     assert ask("plot", "e.h5", "-o", "e.html").code == 0
     assert ask("show", "e.h5").code == 0
+    assert ask("export", "e.h5", "-o", "e.csv").code == 0
+    with open("e.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == found.loss.size
+    last = {"curve": "bezier", "split": "test", "way": "all_average", "t": "1.0"}
+    (row,) = (row for row in rows if last.items() <= row.items())
+    assert float(row["loss_error"]) == found.loss_error[1, 1, 4, 2]
     assert ask("reproduce", "e.h5").out.splitlines()[-1] == "e.h5: reproduced"
 
 
