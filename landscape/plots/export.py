@@ -255,7 +255,16 @@ def _grid(result: Any) -> list[str]:
     if result.checkpoint_residual is not None:
         farthest, flat = result.checkpoint_residual.max(), "plane" if len(dims) == 2 else "line"
         lines.append(f"{'marks':<8}{len(result.checkpoint)} checkpoints, up to {farthest:.3g} off the {flat}")
+        runs = dict.fromkeys(name for name in _texts(getattr(result, "checkpoint_run", None)) if name)
+        lines += [f"{'runs':<8}{', '.join(runs)}"] * bool(runs)
+    for name in _texts(getattr(result, "curve", None)):
+        farthest = result.curve_residual[_texts(result.curve).index(name)].max()
+        lines.append(f"{'curve':<8}{name}, up to {farthest:.3g} off the plane")
     return lines
+
+
+def _texts(names: Any) -> list[str]:
+    return [] if names is None else [str(name) for name in names]
 
 
 def _summary(result: Any, part: str) -> list[str]:

@@ -124,7 +124,8 @@ def _alone(ax: Axes, result: Surface, color: str) -> None:
         here = track.inside(result)
         if own and (len(track.a) <= SINGLES or bitplane(result)):
             names = [name for name, seen in zip(track.names, here, strict=True) if seen]
-            others = [np.stack([other.a, other.b], -1) for other in [*marked.runs(result), *lone] if other is not track]
+            beside = [*marked.runs(result), *marked.curves(result), *lone]
+            others = [np.stack([other.a, other.b], -1) for other in beside if other is not track]
             _names(ax, names, np.stack([track.a, track.b], -1)[here], np.concatenate([np.empty((0, 2)), *others]))
 
 

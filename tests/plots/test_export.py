@@ -100,6 +100,11 @@ def test_a_summary_says_where_the_minimum_is(make_surface):
     assert "filters 0.5 to 2 times as long as the network's" in words
     assert "stopped 4 points, measured on a tenth of the examples" in words
     assert re.search(r"marks   \d+ checkpoints, up to \S+ off the plane", words)
+    t = np.linspace(0, 1, 5)
+    arch = {"curve": ["arch"], "curve_t": t, "curve_a": t[None], "curve_b": t[None], "curve_residual": 0.5 * t[None]}
+    words = table(make_surface((5, 4), trajectory=True, checkpoint_run=["r1", "", "r1"], **arch))
+    assert "runs    r1\n" in words
+    assert "curve   arch, up to 0.5 off the plane\n" in words
     assert "Surface, 5 x 4 points" in words
     assert "center: loss 0.01 ± 0.0005, accuracy 99.89 ± 1 %" in words
     assert "minimum 0.01 at the center" in words
