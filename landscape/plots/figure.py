@@ -13,6 +13,7 @@ from matplotlib import rcParams
 
 from landscape.plots import draw, field, overlay, scale
 from landscape.plots.bits_grid import BANDS, bits_grid
+from landscape.plots.path_grid import path_grid
 from landscape.plots.quantized import bits, quantized
 from landscape.plots.saddle_grid import saddle_grid
 from landscape.plots.style import SANS, Venue
@@ -33,8 +34,10 @@ KINDS = {
 }
 
 
+ALONG = ("Path", "Connect")  # results along curves
 OVERLAYS = {"Spectrum": "spectra", "Bits": "several"}  # functions that draw several results over one pair of axes
 PANELS = {  # views of a kind that stand side by side
+    "Align": ("loss", "accuracy"),
     "Ensemble": ("loss", "accuracy", "reliability"),
     "Ensembling": ("accuracy", "loss", "calibration"),
 }
@@ -92,6 +95,10 @@ def figure(
         return bits_grid({"": result}, venue=venue, title=words, **style)  # pyright: ignore
     if classes:
         return _classes(result, venue, title, style)
+    if type(result).__name__ in ALONG and "quantity" not in style:
+        with look.style(venue) as page:
+            words = wrapped(heading(result) if title is None else title, page.text, page)
+        return path_grid(result, venue=venue, title=words, **style)
     chosen = {"view", "quantity", "split"} & style.keys()
     many = type(result).__name__ == "Surface" and not chosen
     with look.style(venue) as page:
@@ -122,7 +129,7 @@ def heading(result: Result, *, seen: str | None = None) -> str:
     origin = result.origin
     model, data = (_name(origin.get(key)) for key in ("model", "data"))
     first = " on ".join(part for part in (model, data) if part)
-    words = [*_directions(origin.get("directions")), _grid(result), _part(result)]
+    words = [*_directions(origin.get("directions")), _grid(result), _part(result), *_between(result)]
     if type(result).__name__ == "Line":
         words[0] = words[0].replace("plane", "line").replace("directions", "direction")
     second = " · ".join(word for word in words if word)
@@ -339,6 +346,18 @@ def _part(result: Any) -> str:
         probes, steps = node.shape[-2:]
         words += [f"{probes} probe{'s' * (probes > 1)} of {steps} steps"]
     return " · ".join(word.replace(" ", "\u00a0") for word in words)
+
+
+def _between(result: Any) -> list[str]:
+    """Say at how many points of curves what was measured: on how many examples, with which batch-norm statistics."""
+    if type(result).__name__ not in ALONG:
+        return []
+    splits, policy = result.origin.get("splits"), result.origin.get("batchnorm")
+    known = splits if isinstance(splits, dict) else {}
+    counts = [f"{name} {known[name]['examples']}" for name in field.splits(result) if name in known]
+    words = {"refit": "batch norm refitted at every point", "batch": "batch norm of each batch"}
+    found = [f"{len(result.t)} points", ", ".join(counts) + " examples" if counts else "", words.get(str(policy), "")]
+    return [word.replace(" ", "\u00a0") for word in found if word]
 
 
 def _grid(result: Any) -> str:
