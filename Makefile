@@ -44,6 +44,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/curvature.py --write --examples 128
 	$(BIN)/python benchmarks/training.py --write
 	$(BIN)/python benchmarks/quantization.py --write
+	$(BIN)/python benchmarks/connectivity.py --write
 
 clean:
 	rm -rf $(VENV) build *.egg-info demo

@@ -203,7 +203,7 @@ def expected(goal: Goal, sampling: str = "t", decay: float = 0.0) -> Goal:
         theta = model.point()
         loss = goal(partial(model.applied, theta), batch, clock)  # pyright: ignore[reportArgumentType] - it is called
         if decay:
-            loss = loss + 0.5 * decay * theta.square().sum()
+            loss = loss + 0.5 * decay * theta.dot(theta)
         return loss * model.pace() if sampling == "arc" else loss
 
     return along

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from landscape.objective import Objective
 
 
+GRADIENT = 3  # evaluations that take about as long as a gradient
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Connect(Path):
     """A curve that was trained between two networks, and the loss along it and along the segment."""
@@ -69,7 +72,7 @@ def connect(
     pivots: int = 5,
     cycles: int = 4,
     epochs: int = 30,
-    batch: int = 128,
+    batch: int = 64,
     optimizer: str = "sgd",
     lr: float | None = None,
     momentum: float = 0.9,
@@ -105,7 +108,7 @@ def connect(
     epochs : int, default=30
         Passes over the examples; each batch sees one position of a bezier or chain, or every pivot of a neb. Of 0 the
         curve is the segment.
-    batch : int, default=128
+    batch : int, default=64
         Examples of a batch of training.
     optimizer : {"sgd", "adamw"}
         Of the control points.
@@ -129,7 +132,7 @@ def connect(
     store : callable, optional
         Opens part files that make the work resumable, as `landscape.sweep.sweep` takes it.
     progress : callable (done, total, label=...), optional
-        Told how many steps and points are done, of all, and in words how training goes.
+        Told how much is done, of all, in steps of training; and in words how that goes.
 
     Returns
     -------
@@ -155,7 +158,7 @@ def connect(
     from landscape.connection.search import chosen, search  # these import torch, which reading a result does not need
     from landscape.connection.training import settled
     from landscape.curves import segment
-    from landscape.probes._along import along, require_curve
+    from landscape.probes._along import along, require_curve, spaced
     from landscape.train.settings import Settings
 
     own = chosen(shape, bends=bends, sampling=sampling, pivots=pivots, cycles=cycles)
@@ -163,20 +166,22 @@ def connect(
     end = end.to(theta)
     direct = segment(theta, end)
     require_curve(objective, "segment", direct)
+    spaced(points)  # refuses too few of them before anything is trained
     settings = settled(objective, Settings(
         epochs=epochs, batch_size=batch, optimizer=optimizer, lr=lr, momentum=momentum,  # pyright: ignore
         weight_decay=weight_decay, clip=clip, schedule=schedule, augment=augment, seed=seed,  # pyright: ignore
     ))  # fmt: skip
     parts = store(lambda: objective.plan(1).record()) if store else None
-    steps = epochs * -(-objective.size // batch)
+    steps, worth = epochs * -(-objective.size // batch), _worth(objective, batch)
+    total = steps + 2 * points * worth
     found = search(
         objective, theta, end, settings, shape=shape, **own, keep=parts.folder / "curve" if parts else None,
-        progress=progress and (lambda done, _, told: progress(done, steps + 2 * points, label=f"connect: {told}")),
+        progress=progress and (lambda done, _, told: progress(done, total, label=f"connect: {told}")),
     )  # fmt: skip
     curves = {"segment": direct, shape: found.curve}
     arrays = along(
         objective, curves, points, store=store,
-        progress=progress and (lambda done, _: progress(steps + done, steps + 2 * points, label="connect: path")),
+        progress=progress and (lambda done, _: progress(steps + worth * done, total, label="connect: path")),
     )  # fmt: skip
     told = {what: np.array([record[what] for record in found.history]) for what in ("epoch", "objective")}
     return Connect(
@@ -193,6 +198,17 @@ def connect(
     )  # fmt: skip
 
 
+def _worth(objective: Objective, batch: int) -> int:
+    """Return how many steps of training take about as long as a point of a path."""
+    seen = sum(part.size for part in objective.examples.values()) + objective.size * (_passes(objective) - 1)
+    return max(1, round(seen / (GRADIENT * batch)))
+
+
+def _passes(objective: Objective) -> int:
+    """Return how often a point of a path goes through the first split."""
+    return 2 if objective.batchnorm == "refit" and objective.network.norms else 1
+
+
 def cost(
     objective: Objective, *, shape: str = "bezier", bends: int = 1, pivots: int = 5, epochs: int = 30, points: int = 61,
     **_: Any,
@@ -201,7 +217,6 @@ def cost(
 
     Of a neb, with as many pivots as it begins with: those that are added cost more.
     """
-    refit = 2 if objective.batchnorm == "refit" and objective.network.norms else 1
-    training = epochs * (3 * pivots + 2 if shape == "neb" else 3)
+    training = epochs * (GRADIENT * pivots + 2 if shape == "neb" else GRADIENT)
     inner = 2 * pivots if shape == "neb" else bends  # a band holds its gradients too
-    return Cost(points=training + 2 * points * refit, vectors=3 * (inner + 2))
+    return Cost(points=training + 2 * points * _passes(objective), vectors=3 * (inner + 2))
