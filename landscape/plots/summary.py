@@ -10,7 +10,7 @@ import numpy as np
 from landscape.result import Result
 
 ROWS = 100  # of a table: what is longer is in the file
-SAMPLES = ("probe", "epoch")  # axes of random vectors, or of a training: nobody reads them one by one
+SAMPLES = ("probe", "epoch", "unit")  # random vectors, a training, units of a network: nobody reads them one by one
 LONG = 30  # letters of a text that is written below a table instead
 ERRORS = ("_error", "_residual")
 
