@@ -38,7 +38,6 @@ ALONG = ("Path", "Connect")  # results along curves
 OVERLAYS = {"Spectrum": "spectra", "Bits": "several"}  # functions that draw several results over one pair of axes
 PANELS = {  # views of a kind that stand side by side
     "Align": ("loss", "accuracy"),
-    "Align": ("loss", "accuracy"),
     "Ensemble": ("loss", "accuracy", "reliability"),
     "Ensembling": ("accuracy", "loss", "calibration"),
 }
