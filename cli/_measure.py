@@ -166,4 +166,6 @@ class Job:
         """Say what the work costs, without doing it."""
         given = self._between(loaded) if isinstance(self.along, Curves) else {}
         counted = self.knobs | {name: len(curves) for name, curves in given.items()}
+        if "thetas" in _contract.parameters(self.probe):
+            counted["thetas"] = len(self.checkpoints)
         return price(self.probe, loaded.objective, _contract.cost(self.probe, loaded.objective, counted))
