@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plots import field, overlay, scale
+from landscape.plots.path import COLORS as CURVES
 from landscape.plots.style import BLUE, COLORS, ORANGE, number, style
 from landscape.result import Result
 
@@ -34,10 +35,10 @@ def classes(
 
     Parameters
     ----------
-    result : Surface or Line
+    result : Surface, Line or Path
     quantity : {"class_loss", "class_accuracy"}
     split : str, optional
-        Part of the data. By default the first one for surfaces, all of them for lines.
+        Part of the data. By default the first one for surfaces, all of them for lines and paths.
     venue : str, optional
         Width of the page and size of type: see `landscape.plots.style.style`.
     log : bool or "auto"
@@ -64,8 +65,8 @@ def classes(
     if values is None:
         raise ValueError(f"Expected a result with `{quantity}`, got one without: measure it on labelled classes.")
     values = values * field.percent(quantity)
-    names = _names(result, values.shape[1])
-    solid = values.ndim == 4
+    names = _names(result, values.shape[result.declared()[quantity]["dims"].index("class")])
+    solid = "b" in result.declared()
     with style(venue) as page:
         columns, rows = _layout(len(names), page.text)
         tall = rows * page.text / columns * (0.95 if solid else 0.8) + 0.09 * page.size
@@ -85,6 +86,11 @@ def classes(
         _outer(figure, panels, columns, result, solid)
         _heading(figure, result, quantity, split, title, solid)
     return figure
+
+
+def _along(result: Any) -> bool:
+    """Say whether a result lies along curves."""
+    return "t" in result.declared()["loss"]["dims"]
 
 
 def _names(result: Any, count: int) -> list[str]:
@@ -140,23 +146,27 @@ def _surfaces(
         scale.colorbar(drawn, panels, steps, label, ax=panels, aspect=30, pad=0.02)
 
 
+def _series(result: Any, values: np.ndarray, quantity: str) -> list[tuple[np.ndarray, np.ndarray, str, str]]:
+    """Return what a panel shows: axis, numbers (split, class, points), colour and name of each curve."""
+    if not _along(result):
+        return [(result.a, values, ORANGE if "accuracy" in quantity else BLUE, "")]
+    colors = [CURVES[c % len(CURVES)] for c in range(len(values))]
+    return [(result.t, *one) for one in zip(values, colors, [f"{name}, " for name in result.curve], strict=True)]
+
+
 def _lines(
     figure: Figure, panels: list[Axes], result: Any, values: np.ndarray, quantity: str, split: Any, log: Any
 ) -> None:
     parts = field.splits(result) if split is None else [split]
-    color = ORANGE if "accuracy" in quantity else BLUE
+    series = _series(result, values, quantity)
     for label, ax in enumerate(panels):
-        for index, part in enumerate(parts):
-            curve = values[field.position(result, part), label]
-            ax.plot(
-                result.a,
-                np.where(np.isfinite(curve), curve, np.nan),
-                ("-", "--", ":")[index % 3],
-                color=color,
-                label=part,
-            )
+        for x, numbers, color, name in series:
+            for index, part in enumerate(parts):
+                curve = numbers[field.position(result, part), label]
+                finite = np.where(np.isfinite(curve), curve, np.nan)
+                ax.plot(x, finite, ("-", "--", ":")[index % 3], color=color, label=name + part)
         ax.margins(x=0)
-    shown = values[[field.position(result, part) for part in parts]]
+    shown = np.stack([one[[field.position(result, part) for part in parts]] for _, one, _, _ in series])
     finite = shown[np.isfinite(shown)]
     ratio = "accuracy" not in quantity and field.logarithmic(finite, log)
     for ax in panels if len(panels) > MANY else panels[:1]:  # few panels share their axes already
@@ -172,7 +182,7 @@ def _lines(
         low, high = panels[0].get_ylim()
         words += f", every panel from {number(low, 2)} to {number(high, 2)}" + ", logarithmic" * ratio
     figure.supylabel(words, fontsize="medium")
-    if len(parts) > 1:
+    if len(parts) * len(series) > 1:
         place = "upper right" if len(panels) > MANY else "outside right upper"
         figure.legend(handles=panels[0].get_legend_handles_labels()[0], loc=place)
 
@@ -186,7 +196,7 @@ def _outer(figure: Figure, panels: list[Axes], columns: int, result: Any, solid:
         else:
             ax.locator_params(axis="x", nbins=3)
             ax.tick_params(labelbottom=index + columns >= len(panels))
-    figure.supxlabel(result.declared()["a"]["meaning"], fontsize="medium")
+    figure.supxlabel(result.declared()["t" if _along(result) else "a"]["meaning"], fontsize="medium")
     if solid:
         figure.supylabel(result.declared()["b"]["meaning"], fontsize="medium")
 

@@ -241,18 +241,20 @@ def _barriers(result: Any, ax: Axes, quantity: str, view: str, split: int) -> No
             continue
         arrow = {"arrowstyle": "<->", "color": _color(c), "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
         ax.annotate("", (x, top), (x, end), arrowprops=arrow, zorder=4)
+        share = 0.75 if len(over) > 1 else 0.3  # up the arrow: above lower curves, or within the only one
         right = c % 2 == 0  # barriers of several curves are often at one place
         sure = f" \N{PLUS-MINUS SIGN} {number(error[c, k], 2)}" if np.isfinite(error[c, k]) else ""
         ax.annotate(
-            f"{number(over[c, k])}{sure}", (x, _inside(ax, end, top)), xytext=(3 if right else -3, 0),
+            f"{number(over[c, k])}{sure}", (x, _inside(ax, end, top, share)), xytext=(3 if right else -3, 0),
             textcoords="offset points", ha="left" if right else "right", va="center", fontsize="small",
             color=_color(c), path_effects=casing(1.8), zorder=5,
         )  # fmt: skip
 
 
-def _inside(ax: Axes, low: float, high: float) -> float:
-    """Return a height three quarters of the way up an arrow, where other curves are few."""
-    return float(low**0.25 * high**0.75) if ax.get_yscale() == "log" else 0.25 * low + 0.75 * high
+def _inside(ax: Axes, low: float, high: float, share: float) -> float:
+    if ax.get_yscale() == "log":
+        return float(low ** (1 - share) * high**share)
+    return (1 - share) * low + share * high
 
 
 def _disagreement(result: Any, ax: Axes, split: int, view: str, legend: bool) -> None:

@@ -129,9 +129,9 @@ def test_curves_of_others_are_refused(there, measure, ask):
 )
 def test_bad_input_in_one_line(there, measure, words, told):
     shutil.copy("a.pt", "copy.pt")
-    train = ["train", "--data", "digits", "--model", "mlp", "--model-arg", "width=5", "--epochs", "1", "--device", "cpu"]
     if "wide.pt" in words:
-        assert run([*train, "-o", "wide.pt"]) == 0
+        wide = ["--data", "digits", "--model", "mlp", "--model-arg", "width=5", "--epochs", "1", "--device", "cpu"]
+        assert run(["train", *wide, "-o", "wide.pt"]) == 0
     assert measure("path", *words).refused(*told)
     assert not list(there.glob("a.path*"))
 

@@ -170,6 +170,18 @@ def test_panels_are_those_that_were_measured(make_path, make_connect):
     assert len(figure(make_connect(), quantity="training").axes) == 1
 
 
+def test_classes_have_a_panel_each(make_path):
+    losses = arrays()["loss"][:, :, None] * np.arange(1, 4)[:, None]
+    given = {"class_": ["cat", "dog", "hen"], "class_loss": losses, "class_accuracy": np.exp(-losses)}
+    drawn = figure(make_path(**given), classes=True, split="test")
+    drawn.draw_without_rendering()
+    titled = [ax for ax in drawn.axes if ax.get_title()]
+    assert [ax.get_title() for ax in titled] == ["cat", "dog", "hen"]
+    np.testing.assert_allclose(titled[1].lines[1].get_ydata(), losses[1, 1, 1])
+    assert titled[1].lines[1].get_label() == "run, test"
+    figure(make_path(**given), classes=True, quantity="accuracy").draw_without_rendering()
+
+
 def test_the_heading_tells_points_examples_and_batch_norm(make_path):
     words = heading(make_path()).replace("\u00a0", " ")
     assert words == "lenet on digits\n9 points · train 50, test 20 examples · batch norm refitted at every point"
