@@ -51,7 +51,8 @@ class Answers(NamedTuple):
     """What every example of a split costs at one point, and what the network answers there, in the order of the data.
 
     ``loss``, ``weight`` and ``correct`` are as in `ByExample`; ``answer`` has an array (B, A) of classes for every
-    chunk of the split, -1 where there is nothing to answer, and is empty where outputs are not over classes.
+    chunk of the split, -1 where there is nothing to answer and -2 where outputs are NaN, and is empty where outputs are
+    not over classes.
     """
 
     loss: np.ndarray
@@ -62,7 +63,7 @@ class Answers(NamedTuple):
     def disagreement(self, other: Answers) -> np.ndarray:
         """Return the share of answers of each example that differ from another network's, times its weight: (N,)."""
         pairs = zip(self.answer, other.answer, strict=True)
-        share = [(one != two).sum(1) / np.maximum((one >= 0).sum(1), 1) for one, two in pairs]
+        share = [(one != two).sum(1) / np.maximum((one != -1).sum(1), 1) for one, two in pairs]
         return np.concatenate(share) * self.weight
 
 
@@ -117,7 +118,7 @@ def mean(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray
     Both are those of `landscape.engine.moments.Measurement`: the numbers are sums over what an example holds (tokens of
     a sequence), of which its weight is the count. The error of one example is NaN.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         found = values.sum(-1) / weight.sum()
         apart = ((values - weight * found[..., None]) ** 2).sum(-1)
         n = len(weight)

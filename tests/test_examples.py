@@ -119,3 +119,29 @@ def test_only_classifiers_of_whole_examples_have_log_probabilities():
 
 def flat(model):
     return nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+def test_answers_of_all_splits_in_one_pass():
+    both = objective(network(norm=True), {"train": data(), "test": data(7, seed=2)}, batchnorm="refit")
+    found = examples.answers(both, both.theta + 0.1)
+    for split, one in enumerate(found):
+        alone = examples.by_example(both, both.theta + 0.1, split)
+        np.testing.assert_array_equal(one.loss, alone.loss)
+        np.testing.assert_array_equal(one.correct, alone.correct)
+    labels = [part.labels.numpy() for part in both.examples.values()]
+    for one, right in zip(found, labels, strict=True):
+        np.testing.assert_array_equal(np.concatenate(one.answer)[:, 0] == right, one.correct == 1)
+
+
+def test_nan_agrees_with_no_class():
+    whole = objective(network(), data())
+    here, lost = (examples.answers(whole, theta)[0] for theta in (whole.theta, whole.theta * float("nan")))
+    np.testing.assert_array_equal(lost.disagreement(here), np.ones(23))
+    np.testing.assert_array_equal(here.disagreement(lost), np.ones(23))
+    np.testing.assert_array_equal(here.disagreement(here), np.zeros(23))
+
+
+def test_a_mean_over_numbers_beyond_all_squares_has_no_finite_error():
+    found, error = examples.mean(np.array([1e200, 0.0, 2.0]), np.ones(3))
+    assert found == pytest.approx(1e200 / 3)
+    assert np.isinf(error)
