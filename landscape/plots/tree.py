@@ -120,7 +120,7 @@ def _graph(result: Tree, ax: Axes, log: bool, cmap: str, colorbar: bool) -> None
     reach = 1.25 * np.abs(place).max() or 1.0
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.set_box_aspect(1)
-    ax.set_xlabel(f"distances in the plane, off by {100 * residual:.2g} %", fontsize="small")
+    ax.set_xlabel(f"distances in the plane, off by {100 * residual:.1f} %", fontsize="small")
     ax.locator_params(nbins=5)
     ax.set_title("trained curves", fontsize="small")
     if colorbar and np.isfinite(result.edge_saddle).any():

@@ -26,7 +26,7 @@ def tree(results: dict[str, Any]) -> Figure:
                 figure.add_trace(trace, row=row, col=column)
         figure.add_trace(_networks(result, place), row=row, col=1)
         words = f"{name}: " if len(results) > 1 else ""
-        told = f"{words}distances in the plane, off by {100 * residual:.2g} %"
+        told = f"{words}distances in the plane, off by {100 * residual:.1f} %"
         figure.update_xaxes(title=told, row=row, col=1)
         anchor = "x" if row == 1 else f"x{2 * row - 1}"
         figure.update_yaxes(scaleanchor=anchor, row=row, col=1)
