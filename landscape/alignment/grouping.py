@@ -136,11 +136,12 @@ def _layers(units: Units, atoms: Atoms, held: list[np.ndarray]) -> list[str]:
     found = []
     for members in held:
         at = [name for (name, _), own in atoms.axes.items() if np.isin(units.root[own], units.root[members]).any()]
-        found += [_layer(name) for name in atoms.names if name in at][:1]
+        found += [layer(name) for name in atoms.names if name in at][:1]
     return found
 
 
-def _layer(name: str) -> str:
+def layer(name: str) -> str:
+    """Name the layer that holds a tensor, or the tensor where it lies in the network itself."""
     return name.rpartition(".")[0] or name
 
 
@@ -219,9 +220,9 @@ def _named(drafts: list[_Draft], colours: np.ndarray, atoms: Atoms) -> list[Grou
     found, taken, tied = [], {}, {}
     kinds = [int(colours[draft.blocks[0]]) if len(draft.blocks) > 1 else 0 for draft in drafts]
     for draft, kind in zip(drafts, kinds, strict=True):
-        layer = _layer(draft.first[0])
-        taken[layer] = taken.get(layer, 0) + 1
-        name = layer if taken[layer] == 1 else f"{layer} {taken[layer]}"
-        tie = tied.setdefault(kind, layer) if kind and kinds.count(kind) > 1 else ""
+        owner = layer(draft.first[0])
+        taken[owner] = taken.get(owner, 0) + 1
+        name = owner if taken[owner] == 1 else f"{owner} {taken[owner]}"
+        tie = tied.setdefault(kind, owner) if kind and kinds.count(kind) > 1 else ""
         found.append(Group(name, len(draft.where[draft.first]), draft.places(atoms), len(draft.blocks), tie))
     return found

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map
 from landscape.alignment import products, rules
 from landscape.alignment.atoms import Atoms
 from landscape.alignment.calls import Call, Ledger, NoRule, names
-from landscape.alignment.grouping import groups
+from landscape.alignment.grouping import groups, layer
 from landscape.alignment.spelled import SPELLED
 from landscape.alignment.structure import Structure, permuted
 from landscape.alignment.units import Units, compact
@@ -34,7 +34,8 @@ def traced(model: nn.Module, inputs: Any) -> Structure:
 
     Each tensor of the pass carries the units that its numbers belong to; operators that combine numbers say which
     units move together. Units whose way through an operator nobody knows stay where they are. Control flow that
-    depends on the values of inputs is followed as these inputs go.
+    depends on the values of inputs is followed as these inputs go: what other inputs, or training, would use besides
+    is not permuted, and `fixed` names the layers that this pass did not use.
 
     Parameters
     ----------
@@ -102,7 +103,8 @@ def _followed(network: nn.Module, inputs: Any, state: dict[str, Tensor]) -> Stru
     for output in tensors(outputs):
         units.pin(compact(ledger[output]))
     found, stay = groups(units, ledger.atoms)
-    return Structure(found, (*trace.held, *stay))
+    unread = dict.fromkeys(layer(name) for name in ledger.atoms.names if name not in trace.read)
+    return Structure(found, (*trace.held, *stay, *(f"{name}: not used in this pass, stays as it is" for name in unread)))
 
 
 class Trace(TorchFunctionMode):
@@ -112,6 +114,7 @@ class Trace(TorchFunctionMode):
         super().__init__()
         self.ledger, self._layers = ledger, ["the network"]
         self._held: dict[str, None] = {}
+        self.read: set[str | None] = set()  # first names of the tensors of the state dict that operators were given
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -155,6 +158,7 @@ class Trace(TorchFunctionMode):
 
     def _enter(self, made: Call) -> None:
         given = made.tensors
+        self.read.update(map(self.ledger.atoms.name, given))
         moving = [tensor for tensor in given if self.ledger.moves(tensor)]
         if not moving or made.name in names(rules.CONSTANT):
             constant = bool(moving) or all(bool((self.ledger[t] < 0).all()) for t in given)
@@ -185,15 +189,16 @@ class Trace(TorchFunctionMode):
             self._write(result, own, made.tensors)
 
     def _write(self, result: Tensor, ids: Tensor, given: list[Tensor]) -> None:
-        """Enter what an operator returned; units of an argument that it overwrote, and that others share, stay."""
+        """Enter what an operator returned; numbers of an argument that it overwrote, and that others share, stay."""
         ids = ids.expand(result.shape)
-        if any(result is tensor for tensor in given):
-            root, old = self.ledger.units.root, self.ledger[result]
-            same = torch.equal(*(torch.from_numpy(root[part.clamp(min=0).numpy()]) for part in (ids, old)))
-            if not same and self.ledger.aliases(result):
+        if any(result is tensor for tensor in given) and self.ledger.aliases(result):
+            new, old = (self.ledger.units.rooted(part) for part in (ids, self.ledger[result]))
+            if not torch.equal(new, old):
+                self.ledger.units.pin(compact(ids))
                 for tensor in (*self.ledger.aliases(result), result):
                     self.ledger.units.pin(compact(self.ledger[tensor]))
-                self.ledger.units.pin(compact(ids))
+                    self.ledger[tensor] = torch.tensor(0)
+                return
         self.ledger[result] = ids
 
     def _hold(self, made: Call, moving: list[Tensor]) -> None:

@@ -105,6 +105,10 @@ class Units:
         flat = np.asarray(ids).reshape(-1)
         self.fixed[flat[flat > 0]] = True
 
+    def rooted(self, ids: Tensor) -> Tensor:
+        """Return each atom's root; numbers that do not move keep their integers."""
+        return torch.where(ids > 0, torch.from_numpy(self.root[ids.clamp(min=0).numpy()]), ids)
+
     def merge(self, first: np.ndarray, second: np.ndarray) -> None:
         """Let atoms move together, pair by pair; those that meet numbers that stay, stay."""
         first, second = np.broadcast_arrays(first, second)

@@ -515,3 +515,90 @@ def test_heads_with_biases_of_their_own_move_with_them_or_stay(known):
     else:
         assert {g.size for g in structure.groups if g.name.startswith("qkv")} == {4}
         assert any("take" in reason for reason in structure.fixed)
+
+
+class Auxiliary(nn.Module):
+    """A second head that only training uses, as in GoogLeNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.aside = nn.Linear(4, 6), nn.Linear(6, 3), nn.Linear(6, 3)
+
+    def forward(self, x):
+        hidden = self.body(x).relu()
+        return (self.head(hidden), self.aside(hidden)) if self.training else self.head(hidden)
+
+
+def test_layers_that_the_pass_does_not_use_are_named():
+    torch.manual_seed(0)
+    structure = traced(Auxiliary(), torch.randn(2, 4))
+    assert {place.tensor for place in structure.groups[0].places} == {"body.weight", "body.bias", "head.weight"}
+    assert structure.fixed == ("aside: not used in this pass, stays as it is",)
+
+
+class Overwritten(nn.Module):
+    """Half of a tensor is written through a view of it; the other layer has nothing to do with it."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.write = write
+        self.first, self.second, self.last = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        hidden = self.first(x).relu()
+        made = torch.zeros_like(hidden)
+        self.write(made[:, :3], hidden[:, :3])
+        return self.last(hidden + made) + self.last(hidden) + self.second(x).tanh().sum(1, keepdim=True)
+
+
+WRITES = {"copied": lambda view, x: view.copy_(x), "constant": lambda view, _: view.add_(1)}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_numbers_written_through_a_view_stay(name):
+    torch.manual_seed(0)
+    model, x = Overwritten(WRITES[name]), torch.randn(2, 4)
+    structure = traced(model, x)
+    assert [group.name for group in structure.groups] == ["second"]
+    agrees(model, [x], structure)
+
+
+class Patches(nn.Module):
+    """Patches of channels that linear layers read, cut out of images by an operator for floats alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Conv2d(1, 4, 3), nn.Linear(36, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        rows = functional.unfold(self.first(x).relu(), 3).transpose(1, 2)
+        return self.last(self.second(rows).relu().mean(1))
+
+
+def test_patches_cut_out_of_images_are_followed():
+    torch.manual_seed(0)
+    model, x = Patches(), torch.randn(2, 1, 7, 7)
+    structure = traced(model, x)
+    assert [(group.name, group.size) for group in structure.groups] == [("first", 4), ("second", 6)]
+    agrees(model, [x], structure)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_permuted_networks_train_alike(norm):
+    torch.manual_seed(0)
+    model = drawn(discover("landscape.models")["resnet"](depth=8, width=4, shape=IMAGE, norm=norm)).double()
+    x = torch.randn(4, *IMAGE, dtype=torch.float64)
+    structure = traced(model, x)
+    permutation = structure.random(torch.Generator().manual_seed(1))
+    other = copy.deepcopy(model)
+    other.load_state_dict(permuted(model.state_dict(), structure, permutation))
+    steps = []
+    for network in (model, other):
+        network.train()
+        network(x).square().sum().backward()  # batch norm by the batch; its statistics move
+        grads = {name: parameter.grad for name, parameter in network.named_parameters()}
+        steps.append(network.state_dict() | grads)
+    expected = permuted(steps[0], structure, permutation)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(steps[1][name], tensor, rtol=1e-8, atol=1e-8 * float(tensor.abs().max()))
+    assert any(bool((steps[0][name] != tensor).any()) for name, tensor in expected.items())
