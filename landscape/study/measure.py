@@ -70,10 +70,17 @@ def probe(text: str) -> Probe:
     Raises
     ------
     ValueError
-        If there is no such probe or knob, or a value does not fit.
+        If there is no such probe or knob, or a value does not fit; if the probe goes between networks, where a study
+        measures one at a time.
     """
     name, _, rest = text.strip().partition(":")
-    known = discovery.names(_contract.PACKAGE)
+    every = discovery.names(_contract.PACKAGE)
+    if name in every and _contract.between(name):
+        raise ValueError(
+            f"Expected a probe of one network, got {name!r}, which goes between several: run landscape {name} on what "
+            "the study keeps."
+        )
+    known = [one for one in every if not _contract.between(one)]
     if name not in known:
         raise ValueError(
             f"Expected a probe among {', '.join(known)}, got {name!r}{discovery.did_you_mean(name, known)}: "

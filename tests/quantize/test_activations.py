@@ -17,7 +17,8 @@ from landscape.quantize.scheme import Scheme
 from landscape.quantize.views import Latent
 
 DERIVATIVES = {"batchsize", "covariance", "curvature", "eigen", "saddle", "sharpness", "spectrum", "trace"}
-LOSSES = {"line", "surface"}
+TRAINED = {"connect", "tree"}  # between networks, by their gradients
+LOSSES = {"line", "surface", "path", "barriers", "ensembling", "align"}
 OTHER = {"bits"}  # about weights that are rounded by itself
 
 
@@ -106,7 +107,7 @@ def test_the_straight_through_hessian_is_symmetric():
 
 
 def test_every_probe_is_known_here():
-    assert set(discovery.names("landscape.probes")) == DERIVATIVES | LOSSES | OTHER
+    assert set(discovery.names("landscape.probes")) == DERIVATIVES | TRAINED | LOSSES | OTHER
 
 
 def views():
@@ -134,6 +135,16 @@ def test_probes_of_derivatives_are_refused(name, kind):
     make, message = REFUSED[kind]
     with pytest.raises(ValueError, match=message):
         discovery.member("landscape.probes", name)(make())
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("name", sorted(TRAINED))
+def test_training_between_networks_is_refused(name, kind):
+    make, message = REFUSED[kind]
+    made = make()
+    other = made.theta + 1
+    with pytest.raises(ValueError, match=message):
+        discovery.member("landscape.probes", name)(made, other if name == "connect" else [made.theta, other], epochs=1)
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -31,7 +31,16 @@ def objective():
     return Objective(mlp(4, shape=data.shape), {"train": data.split("train")}, device="cpu", strategy=strategy)
 
 
-@pytest.mark.parametrize("name", discovery.names("landscape.probes"))
+BETWEEN = [name for name in discovery.names("landscape.probes") if _contract.between(name)]
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_probes_between_networks_are_refused(name):
+    with pytest.raises(ValueError, match=f"one network, got '{name}', which goes between several"):
+        probe(name)
+
+
+@pytest.mark.parametrize("name", [name for name in discovery.names("landscape.probes") if name not in BETWEEN])
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_every_probe_boils_down_to_figures(name, objective):
     found = probe(f"{name}:{QUICK.get(name, '')}")
