@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ def producers(model: nn.Module, structure: Structure) -> dict[str, list[tuple[st
 
 
 @contextmanager
-def outputs(model: nn.Module, names: Mapping[str, object]) -> Iterator[dict[str, list[Tensor]]]:
+def outputs(model: nn.Module, names: Iterable[str]) -> Iterator[dict[str, list[Tensor]]]:
     """Collect what layers give, channels last as rows (numbers, channels): a list, for they may be called again."""
     found: dict[str, list[Tensor]] = {name: [] for name in names}
     handles = [

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from landscape.alignment.producers import LAYERS, axes, producers
+from landscape.alignment.producers import LAYERS, axes, outputs, producers
 from landscape.alignment.structure import Structure
 from landscape.engine.device import arithmetic
+from landscape.engine.network import call
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from landscape.objective import Objective
 
 BATCH = 512  # examples of a batch, whose statistics later layers see while those of all examples are collected
@@ -32,26 +35,26 @@ class Reset(_BatchNorm):
         """Take inputs (B, channels, ...) of any number of axes."""
 
 
-def repairable(model: nn.Module, structure: Structure) -> list[str]:
-    """List the linear layers and convolutions whose outputs are permuted."""
-    names = producers(model, structure)
-    return [name for name, module in model.named_modules() if name in names and isinstance(module, LAYERS)]
+def repairable(objective: Objective, structure: Structure) -> list[str]:
+    """List the linear layers and convolutions whose outputs are permuted, and that run once in a forward pass.
+
+    One that runs several times answers with several means and spreads.
+    """
+    model = objective.network.model
+    known = producers(model, structure)
+    names = [name for name, module in model.named_modules() if name in known and isinstance(module, LAYERS)]
+    inputs, _, _ = next(objective._resident[0].chunks(1))
+    with arithmetic(objective.precision, objective.device), torch.no_grad(), outputs(model, names) as made:
+        call(model, inputs)
+    return [name for name in names if len(made[name]) == 1]
 
 
-def repaired(model: nn.Module, structure: Structure) -> nn.Module:
-    """Return a copy of a network with a `Reset` behind each layer whose outputs are permuted.
+def repaired(model: nn.Module, names: Iterable[str]) -> nn.Module:
+    """Return a copy of a network with a `Reset` behind each of certain layers.
 
     The names of all parameters stay; a layer NAME has NAME.reset.weight and NAME.reset.bias besides.
-
-    Raises
-    ------
-    ValueError
-        If there is no such layer.
     """
     made = copy.deepcopy(model)
-    names = repairable(made, structure)
-    if not names:
-        raise ValueError("Expected layers whose outputs may be permuted, got none: there is nothing to repair.")
     for name in names:
         layer = made.get_submodule(name)
         found, weight = axes(layer), layer.weight
@@ -84,7 +87,7 @@ def ends(objective: Objective, structure: Structure, *thetas: Tensor) -> tuple[O
     Raises
     ------
     ValueError
-        If the network has batch norm, or no layer whose outputs are permuted.
+        If the network has batch norm, or no layer that runs once and whose outputs are permuted.
 
     Notes
     -----
@@ -93,8 +96,11 @@ def ends(objective: Objective, structure: Structure, *thetas: Tensor) -> tuple[O
     the way, but not at the ends, cannot be given a spread and becomes its interpolated mean.
 
     Statistics are those that the engine refits: of all examples of the first split, each batch of 512 normalized by
-    itself on its way. Those of an end must be found with all earlier layers reset: one pass over the first split for
-    each layer that is reset, at most, for each end.
+    itself on its way. Normalizing by all examples, one layer after another, gives losses between the ends that differ
+    by a part of the order of one over the batch; the ends themselves are exact.
+
+    Those of an end must be found with all earlier layers reset: one pass over the first split for each layer that is
+    reset, at most, for each end.
 
     References
     ----------
@@ -108,8 +114,11 @@ def ends(objective: Objective, structure: Structure, *thetas: Tensor) -> tuple[O
         raise ValueError(
             "Expected a network without batch norm, got one with it: refitted statistics (batchnorm='refit') repair it."
         )
+    names = repairable(objective, structure)
+    if not names:
+        raise ValueError("Expected layers whose outputs may be permuted, got none: there is nothing to repair.")
     made = Objective(
-        repaired(network.model, structure), objective.examples, objective.loss, batchnorm="refit",
+        repaired(network.model, names), objective.examples, objective.loss, batchnorm="refit",
         precision=objective.precision, device=str(objective.device),
         batch_size=BATCH + (objective.size % BATCH == 1),  # a last batch of one example has no variance
     )  # fmt: skip

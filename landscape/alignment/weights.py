@@ -55,8 +55,8 @@ def weight_matching(
     Returns
     -------
     Matching
-        The record tells the inner product of the tensors before, after every pass of the descent that was kept, and at
-        the end of each descent.
+        The record tells the inner product of all these tensors before, after every pass of the descent that was kept,
+        and at the end of each descent.
 
     Raises
     ------
@@ -75,8 +75,9 @@ def weight_matching(
     """
     if tries < 1:
         raise ValueError(f"Expected at least 1 try, got {tries}: give the number of descents.")
-    known = among(structure, first.keys() & second.keys())
-    one, two = _wide(first, known), _wide(second, known)
+    both = [name for name in first if name in second]
+    known = among(structure, both)
+    one, two = ({name: tensors[name].detach().to("cpu", torch.float64) for name in both} for tensors in (first, second))
     generator = torch.Generator().manual_seed(seed)
     begun = dict(start) if start is not None else known.identity()
     found = [_descent(one, two, known, begun, generator)]
@@ -123,12 +124,6 @@ def rows(tensor: Tensor, place: Place) -> Tensor:
 def product(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> float:
     """Return the inner product of two networks over all their tensors."""
     return sum(float((tensor.double() * second[name].double()).sum()) for name, tensor in first.items())
-
-
-def _wide(tensors: Mapping[str, Tensor], structure: Structure) -> dict[str, Tensor]:
-    """Return the tensors that have places, in float64 on the CPU."""
-    placed = {place.tensor for group in structure.groups for place in group.places}
-    return {name: tensors[name].detach().to("cpu", torch.float64) for name in tensors if name in placed}
 
 
 def _descent(

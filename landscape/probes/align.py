@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WAYS = ("weights", "activations", "straight_through")
 FEW = 8  # examples that units are followed on, and that a permuted network is asked about
+EPS = {"tf32": 2**-10, "bfloat16": 2**-7}  # of arithmetic that is coarser than the format of the weights
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -282,16 +283,18 @@ def _measured(
     told: _Told,
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
     """Measure the segments before and after and, given a structure to repair by, the repaired one."""
+    import torch
+
     from landscape.alignment.repair import ends, repairable
     from landscape.curves import segment
     from landscape.parts import Parts
     from landscape.probes._along import along
 
-    theta, steps, model = objective.theta, told.total, objective.network.model
+    theta, steps = objective.theta, told.total
     curves = {"before": segment(theta, lasts[0])}
     if not bool((theta == lasts[1]).all()):  # a permuted copy has come back: there is no way to go
         curves["after"] = segment(theta, lasts[1])
-    if structure and (objective.network.norms or len(curves) == 1 or not repairable(model, structure)):
+    if structure and (objective.network.norms or len(curves) == 1 or not repairable(objective, structure)):
         structure = None
     told.begin(steps, steps + points * (len(curves) + (structure is not None)))
     arrays = along(objective, curves, points, store=parts and (lambda _: parts), progress=told)
@@ -302,7 +305,22 @@ def _measured(
         nested = parts and (lambda plan: Parts(parts.folder / "repaired", {}, plan))
         arrays = _joined(arrays, along(made, more, points, store=nested, progress=told))
         curves |= more
+    _require_ends(list(curves), arrays["loss"], EPS.get(objective.precision, torch.finfo(objective.theta.dtype).eps))
     return arrays, {name: curve.record() for name, curve in curves.items()}
+
+
+def _require_ends(curves: list[str], loss: np.ndarray, eps: float) -> None:
+    """Refuse segments (curve, split, t) that do not end in the same networks: on all data, not on a few examples."""
+    ends = loss[:, :, [0, -1]]
+    same = np.isclose(ends, ends[0], rtol=0, atol=eps**0.5 * np.nanmax(np.abs(ends), initial=0.0), equal_nan=True)
+    if not same.all():
+        c = int(np.argwhere(~same)[0, 0])
+        raise ValueError(
+            f"Expected a segment {curves[c]!r} that ends in the same networks as before, got losses of "
+            f"{np.array2string(ends[c, 0], precision=6)} at its ends instead of "
+            f"{np.array2string(ends[0, 0], precision=6)}: its units were followed on {FEW} examples, and other "
+            "examples or buffers tell them apart; declare its groups in a file."
+        )
 
 
 def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.alignment.repair import Reset, ends, repaired
+from landscape.alignment.repair import Reset, ends, repairable, repaired
 from landscape.alignment.structure import Group, Place, Structure
 from landscape.alignment.tracing import traced
 from landscape.checkpoint import Spec, build
@@ -116,7 +116,7 @@ def test_a_last_batch_is_never_a_single_example():
 
 def test_names_stay_and_the_last_layer_is_left_alone():
     objective, structure, _, _ = one_layer()
-    names = set(repaired(objective.network.model, structure).state_dict())
+    names = set(repaired(objective.network.model, repairable(objective, structure)).state_dict())
     assert names >= set(objective.network.model.state_dict())
     assert {name for name in names if "reset" in name and name.endswith("weight")} == {"0.reset.weight"}
 
@@ -128,5 +128,58 @@ def test_networks_that_need_no_repair_are_refused():
     objective = Objective(model, (torch.randn(20, 3), torch.randint(0, 2, (20,))), batchnorm="refit", device="cpu")
     with pytest.raises(ValueError, match="without batch norm"):
         ends(objective, structure, objective.theta)
+    linear = Objective(nn.Linear(3, 2), (torch.randn(20, 3), torch.randint(0, 2, (20,))), device="cpu")
     with pytest.raises(ValueError, match="nothing to repair"):
-        repaired(nn.Sequential(nn.Linear(3, 2)), Structure(()))
+        ends(linear, Structure(()), linear.theta)
+
+
+class Recurring(nn.Module):
+    """One layer that runs twice, and another that runs once."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter, self.again, self.leave = nn.Linear(3, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.leave(self.again(self.again(self.enter(x).relu()).relu()).relu())
+
+
+def test_layers_that_run_several_times_are_left_alone():
+    torch.manual_seed(0)
+    model, x = Recurring(), torch.randn(1200, 3)
+    objective = Objective(model, (x, torch.randint(0, 2, (1200,))), precision="float64", device="cpu")
+    structure = traced(model, x[:2])
+    assert {place.tensor for place in structure.groups[0].places} >= {"enter.weight", "again.weight"}
+    assert repairable(objective, structure) == ["enter"]
+    other = objective.pack(Recurring())
+    made, points = ends(objective, structure, objective.theta, other)
+    for theta, point in zip((objective.theta, other), points, strict=True):
+        assert float(made.value(point)) == pytest.approx(float(objective.value(theta)), rel=1e-12)
+
+
+def repaired_by_layers(networks, t, x, eps):
+    """The units of the last hidden layer, each layer reset over all examples before the next is asked: in float64."""
+    one = two = middle = x
+    for (weight, bias), (others, shift) in zip(*networks, strict=True):
+        one, two = one @ weight.T + bias, two @ others.T + shift
+        middle = middle @ torch.lerp(weight, others, t).T + torch.lerp(bias, shift, t)
+        spread = torch.lerp((one.var(0) + eps).sqrt(), (two.var(0) + eps).sqrt(), t) / (middle.var(0) + eps).sqrt()
+        middle = (middle - middle.mean(0)) * spread + torch.lerp(one.mean(0), two.mean(0), t)
+        one, two, middle = one.tanh(), two.tanh(), middle.tanh()
+    return middle
+
+
+def test_one_batch_repairs_as_layer_after_layer_does():
+    torch.manual_seed(0)
+    layers = [nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 2)]
+    model, x, y = nn.Sequential(*layers), torch.randn(500, 3, dtype=torch.float64), torch.randint(0, 2, (500,))
+    objective = Objective(model, (x, y), precision="float64", device="cpu", strategy="loop,examples=500")
+    other = 3 * torch.randn(objective.dim, dtype=torch.float64)
+    made, points = ends(objective, traced(model, x[:2].float()), objective.theta, other)
+    both = [objective.unpack(theta) for theta in (objective.theta, other)]
+    networks = [[(named[f"{k}.weight"], named[f"{k}.bias"]) for k in (0, 2, 4)] for named in both]
+    units = repaired_by_layers(networks, 0.5, x, Reset(1).eps)
+    middle = objective.unpack(torch.lerp(objective.theta, other, 0.5))
+    expected = nn.functional.cross_entropy(units @ middle["6.weight"].T + middle["6.bias"], y)
+    # within the batch a spread is over n, among all examples over n - 1: the layers between see a part in n of it
+    assert float(made.value(torch.lerp(points[0], points[1], 0.5))) == pytest.approx(float(expected), rel=2 / len(x))

@@ -215,3 +215,45 @@ def test_the_cost_counts_refitted_segments_twice():
     assert cost(pair("mlp")[0], points=10).points == 40
     assert cost(pair("mlp")[0], points=10, repair=False).points == 20
     assert cost(pair("resnet")[0], points=10).points == 40
+
+
+class Routed(nn.Module):
+    """An expert for large inputs alone: the first examples do not ask it."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter, self.leave, self.expert = nn.Linear(4, 6), nn.Linear(6, 3), nn.Linear(6, 3)
+
+    def forward(self, x):
+        hidden, large = self.enter(x).relu(), x[:, :1] > 5
+        found = self.leave(hidden)
+        return torch.where(large, self.expert(hidden), found) if large.any() else found
+
+
+def test_units_that_other_examples_tell_apart_are_refused():
+    torch.manual_seed(0)
+    x = torch.cat([torch.randn(40, 4).clamp(max=4), torch.full((20, 4), 6.0)])
+    objective = Objective(Routed(), (x, torch.randint(3, (60,))), precision="float64", device="cpu")
+    end = objective.pack(Routed())
+    with pytest.raises(ValueError, match="'after' that ends in the same networks as before"):
+        align(objective, end, points=3)
+
+
+class Gated(nn.Module):
+    """A buffer with a number for each unit: the second network's is not among its parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter, self.leave = nn.Linear(4, 6), nn.Linear(6, 3)
+        self.register_buffer("gate", torch.rand(6))
+
+    def forward(self, x):
+        return self.leave(self.enter(x).relu() * self.gate)
+
+
+def test_units_that_buffers_tell_apart_are_refused():
+    torch.manual_seed(0)
+    data = torch.randn(60, 4), torch.randint(3, (60,))
+    objective = Objective(Gated(), data, precision="float64", device="cpu")
+    with pytest.raises(ValueError, match="'after' that ends in the same networks as before"):
+        align(objective, objective.pack(Gated()), points=3)
