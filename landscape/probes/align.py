@@ -305,7 +305,8 @@ def _measured(
         nested = parts and (lambda plan: Parts(parts.folder / "repaired", {}, plan))
         arrays = _joined(arrays, along(made, more, points, store=nested, progress=told))
         curves |= more
-    _require_ends(list(curves), arrays["loss"], EPS.get(objective.precision, torch.finfo(objective.theta.dtype).eps))
+    eps = EPS[objective.precision] if objective.precision in EPS else torch.finfo(objective.theta.dtype).eps
+    _require_ends(list(curves), arrays["loss"], eps)
     return arrays, {name: curve.record() for name, curve in curves.items()}
 
 
