@@ -101,7 +101,7 @@ class Curve:
     def arc(self, t: Tensor | float) -> Tensor:
         """Return how long the curve is from its beginning to t: (...) -> (...), float64; negative before it.
 
-        Exact for chains; for Bezier curves by adaptive quadrature of the speed, to a relative 1e-10, or 1e-7 near a cusp.
+        Exact for chains; for Bezier curves by adaptive quadrature of the speed, to a relative 1e-10 (1e-7 near cusps).
         """
         wanted = _exact(t)
         if self._straight:
@@ -196,10 +196,16 @@ def straight(shape: str, first: Tensor, last: Tensor, bends: int) -> Curve:
 
 def weights(shape: str, count: int, t: Tensor) -> Tensor:
     """Return the weights of `count` control points: (...) -> (..., count), in the format of `t`."""
+    return torch.stack(mixture(shape, count, t), -1)
+
+
+def mixture(shape: str, count: int, t: Any) -> list[Any]:
+    """Return the weight of each of `count` control points: of one t as a number in numbers, else in tensors."""
+    n = count - 1
     if shape == "bezier":
-        n = count - 1
-        return torch.stack([comb(n, j) * t**j * (1 - t) ** (n - j) for j in range(count)], -1)
-    return (1 - (t[..., None] * (count - 1) - torch.arange(count).to(t)).abs()).clamp(min=0)
+        return [comb(n, j) * t**j * (1 - t) ** (n - j) for j in range(count)]
+    hats = (1 - abs(t * n - j) for j in range(count))
+    return [(hat + abs(hat)) / 2 for hat in hats]  # its positive part
 
 
 def slopes(shape: str, count: int, t: Tensor) -> Tensor:

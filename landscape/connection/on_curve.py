@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.curves import Curve, slopes, weights
+from landscape.curves import Curve, mixture, slopes
 from landscape.engine import batchnorm
 from landscape.engine.network import Network, call
 
@@ -78,9 +78,11 @@ class OnCurve(nn.Module):
 
     def point(self) -> Tensor:
         """Return the weights at the point t, (D,), as a function of the bends."""
-        mix = weights(self.shape, self.count, self.t).to(self.ends, non_blocking=True)[:, None]
-        fixed = mix[0] * self.ends[0] + mix[-1] * self.ends[1]
-        return fixed + (mix[1:-1] * self.bends).sum(0)  # a matrix product would be rounded by autocast
+        first, *inner, last = mixture(self.shape, self.count, self.t.item())
+        found = torch.add(first * self.ends[0], self.ends[1], alpha=last)
+        for weight, bend in zip(inner, self.bends.unbind(), strict=True):  # autocast would round a matrix product
+            found = torch.add(found, bend, alpha=weight)
+        return found
 
     def named(self, theta: Tensor) -> dict[str, Tensor]:
         """Split a vector (D,) into named parameters, in one cut: its gradient is put together in one piece."""
