@@ -99,8 +99,9 @@ def page(trials: dict[str, Trial], found: dict[str, Study]) -> str:
     if not all(np.isfinite(result.p[1]) for result in compared):
         lines += ["", "Where all differences are equal a t-test has no answer; p is then that of the sign test."]
     lines += ["", "A ratio (x) is that of geometric means, else a difference of means."]
-    lines += ["", "The Hessian of the cross entropy shrinks with the training loss, which is not the same for all "
-              "methods: where a study has λ_max, its table has the ratio of the two as well."]  # fmt: skip
+    if any(str(name).endswith("lambda_max") for result in found.values() for name in result.measure):
+        lines += ["", "The Hessian of the cross entropy shrinks with the training loss, which is not the same for all "
+                  "methods: where a study has λ_max, its table has the ratio of the two as well."]  # fmt: skip
     lines += ["", "Means over seeds, and their standard errors, in every study:"]
     for name, result in found.items():
         lines += ["", f"**{name}**: {trials[name].title}; {len(result.seed)} seeds.", "", *measured(result)]
