@@ -28,6 +28,11 @@ def assigned(groups: Sequence[Group], similarity: Mapping[str, Tensor]) -> dict[
     dict of str to Tensor
         By group: the unit that comes to each place.
 
+    Raises
+    ------
+    ValueError
+        If a similarity is not finite.
+
     Notes
     -----
     Exact. Of units in blocks, every block is first matched with every other by itself, which gives what it would be
@@ -74,5 +79,10 @@ def _cells(matrix: Tensor, blocks: int) -> Tensor:
 
 
 def _assignment(matrix: Tensor) -> Tensor:
+    if not matrix.isfinite().all():
+        raise ValueError(
+            "Expected finite numbers to match units by, got NaN or infinity: one of the networks has diverged, or the "
+            "learning rate of the matching is too high."
+        )
     _, columns = linear_sum_assignment(matrix.cpu().numpy(), maximize=True)
     return torch.from_numpy(columns).long()

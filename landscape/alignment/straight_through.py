@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from landscape.alignment.structure import Permutation, Structure, permuted
-from landscape.alignment.weights import Matching, weight_matching
+from landscape.alignment.weights import Matching, among, weight_matching
 from landscape.connection.given import Given
 from landscape.engine import batchnorm
 from landscape.engine.device import arithmetic
@@ -22,7 +22,7 @@ from landscape.train.batches import Batch, Resident
 if TYPE_CHECKING:
     from landscape.objective import Objective
 
-CHECKS = 10  # times that the loss in the middle is asked for, on all examples
+CHECKS = 10  # times at most that the loss in the middle is asked for on the way, on all examples
 MOMENTUM = 0.9
 
 
@@ -71,12 +71,12 @@ def straight_through_matching(
     -------
     Matching
         The permutation with the smallest loss of the midpoint on the whole first split, among that of the beginning and
-        those at ten evenly spaced steps. The record tells these losses.
+        those at no more than ten evenly spaced steps and the last one. The record tells these losses.
 
     Raises
     ------
     ValueError
-        If a knob has no such value, or examples have several shapes.
+        If a knob has no such value, examples have several shapes, or the weights diverge.
 
     Notes
     -----
@@ -98,6 +98,7 @@ def straight_through_matching(
     hat = middle.permuted(permutation).clone().requires_grad_()
     optimizer = torch.optim.SGD([hat], lr=lr, momentum=MOMENTUM)
     generator = torch.Generator().manual_seed(seed)
+    every = -(-steps // CHECKS)
     best, told = permutation, [{"step": 0, "loss": middle.loss(permutation)}]
     with arithmetic(objective.precision, objective.device):
         torch.manual_seed(seed)  # of dropout; the caller's random state comes back
@@ -107,7 +108,7 @@ def straight_through_matching(
             optimizer.step()
             near = objective.unpack(hat.detach())
             permutation = weight_matching(near, middle.second, structure, start=permutation).permutation
-            if step % max(1, steps // CHECKS) == 0:
+            if step % every == 0 or step == steps:
                 loss = middle.loss(permutation)
                 best = permutation if loss < min(one["loss"] for one in told) else best
                 told.append({"step": step, "loss": loss})
@@ -120,9 +121,9 @@ class Middle:
     """The network half way between one network and another one permuted."""
 
     def __init__(self, objective: Objective, first: Tensor, second: Tensor, structure: Structure) -> None:
-        self.objective, self.structure = objective, structure
-        self.theta = first.to(objective.theta)
+        self.objective, self.theta = objective, first.to(objective.theta)
         self.first, self.second = objective.unpack(self.theta), objective.unpack(second.to(objective.theta))
+        self.structure = among(structure, self.second)  # statistics of batch norm are no parameters
         self.model = copy.deepcopy(objective.network.model)
         batchnorm.released(self.model)
         self.model.train()

@@ -56,3 +56,11 @@ def test_a_permuted_identity_is_undone():
 def test_ties_keep_groups_together_and_others_apart():
     groups = [Group("a", 2, ()), Group("b", 2, (), tie="t"), Group("c", 2, ()), Group("d", 4, (), tie="t")]
     assert [[group.name for group in one] for one in ties(Structure(tuple(groups)))] == [["a"], ["b", "d"], ["c"]]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_networks_that_diverged_are_refused(value):
+    similarity = torch.zeros(3, 3)
+    similarity[1, 2] = value
+    with pytest.raises(ValueError, match="finite numbers to match units by, got NaN or infinity"):
+        assigned([Group("hidden", 3, ())], {"hidden": similarity})

@@ -16,7 +16,8 @@ def pair():
     model = nn.Sequential(nn.Linear(4, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, 2))
     objective = Objective(model, (x, y), batchnorm="refit", device="cpu", batch_size=64)
     index = torch.arange(12)[:, None]
-    names = (("0.weight", 0), ("0.bias", 0), ("1.weight", 0), ("1.bias", 0), ("3.weight", 1))
+    statistics = ("1.running_mean", "1.running_var")
+    names = (*((name, 0) for name in ("0.weight", "0.bias", "1.weight", "1.bias", *statistics)), ("3.weight", 1))
     structure = Structure((Group("hidden", 12, tuple(Place(name, axis, index) for name, axis in names)),))
     return objective, torch.randn(objective.dim), structure
 
@@ -59,6 +60,16 @@ def test_the_same_seed_gives_the_same_and_leaves_randomness_alone(pair):
     assert one.record == two.record
     assert all(torch.equal(one.permutation[name], two.permutation[name]) for name in one.permutation)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("steps", [3, 10, 11, 19, 25])
+def test_the_middle_is_asked_at_most_ten_times_and_at_the_last_step(pair, steps):
+    objective, end, structure = pair
+    found = straight_through_matching(objective, objective.theta, end, structure, steps=steps, batch_size=32)
+    asked = [one["step"] for one in found.record["midpoint"]]
+    assert asked[0] == 0
+    assert asked[-1] == steps
+    assert len(asked) <= 11
 
 
 @pytest.mark.parametrize(("knobs", "words"), [({"lr": 0.0}, "positive learning rate"), ({"lr": -1.0}, "positive")])

@@ -82,6 +82,14 @@ def test_the_aligned_end_is_the_same_network_nearer_by(name):
 
 
 @pytest.mark.parametrize("matching", ["weights", "activations", "straight_through"])
+@pytest.mark.parametrize("name", ["resnet", "vit", "gpt"])
+def test_every_matching_takes_every_kind_of_network(name, matching):
+    objective, end = pair(name)
+    found = align(objective, end, matching=matching, steps=2, points=3, repair=False)
+    np.testing.assert_allclose(found.loss[1, :, -1], found.loss[0, :, -1], rtol=1e-10)
+
+
+@pytest.mark.parametrize("matching", ["weights", "activations", "straight_through"])
 def test_segments_are_those_of_paths(matching):
     objective, end = pair("lenet")
     found = align(objective, end, matching=matching, steps=10, points=5)
