@@ -136,10 +136,12 @@ def _marker(lone: list[marked.Track], track: marked.Track) -> str:
 
 
 def _names(ax: Axes, texts: list[str], points: np.ndarray, others: np.ndarray) -> None:
-    """Write names beside points, where the axes have more room, and no name, point or other mark lies yet."""
+    """Write names beside points, inside the axes, where these have more room and no name, point or mark lies yet."""
     height = 1.1 * rcParams["font.size"]
     middle = np.mean(ax.get_xlim()), np.mean(ax.get_ylim())  # asking for them brings the scale up to date
-    at, beside = (ax.transData.transform(where) * 72 / ax.figure.dpi for where in (points, others))
+    scale = 72 / ax.figure.dpi
+    at, beside = (ax.transData.transform(where) * scale for where in (points, others))
+    inside = tuple((ax.transAxes.transform([[0, 0], [1, 1]]) * scale).ravel().tolist())
     mark = 0.5 * rcParams["lines.markersize"] + 1.5
     taken: list[tuple[float, ...]] = [(x - mark, y - mark, x + mark, y + mark) for x, y in [*at, *beside]]
     for text, point, (x, y) in zip(texts, points, at, strict=True):
@@ -148,7 +150,8 @@ def _names(ax: Axes, texts: list[str], points: np.ndarray, others: np.ndarray) -
         sides += [(0, top), (0, -top), (right, 0), (-right, 0)]
         width = LETTER * height * len(text)
         boxes = [_beside(x, y, width, height, *side) for side in sides]
-        best = min(range(len(sides)), key=lambda i: (sum(_overlap(boxes[i], other) for other in taken), i))
+        spoilt = [sum(_overlap(box, other) for other in taken) - _overlap(box, inside) for box in boxes]
+        best = int(np.argmin(np.round(spoilt)))
         taken.append(boxes[best])
         across, up = sides[best]
         ax.annotate(
