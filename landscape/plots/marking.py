@@ -150,8 +150,8 @@ def _names(ax: Axes, texts: list[str], points: np.ndarray, others: np.ndarray) -
         sides += [(0, top), (0, -top), (right, 0), (-right, 0)]
         width = LETTER * height * len(text)
         boxes = [_beside(x, y, width, height, *side) for side in sides]
-        spoilt = [sum(_overlap(box, other) for other in taken) - _overlap(box, inside) for box in boxes]
-        best = int(np.argmin(np.round(spoilt)))
+        kept = [round(_overlap(box, inside)) for box in boxes]
+        best = min(range(len(sides)), key=lambda i: (-kept[i], sum(_overlap(boxes[i], o) for o in taken), i))
         taken.append(boxes[best])
         across, up = sides[best]
         ax.annotate(

@@ -94,15 +94,14 @@ def test_names_with_dollars_are_names(make_surface):
 
 
 @pytest.mark.parametrize("side", [-1, 1])
-def test_names_stay_inside_the_axes_where_a_curve_lies_in_their_way(make_surface, side):
+def test_names_stay_inside_the_axes_where_curves_lie_in_their_way(make_surface, side):
     t = np.linspace(0, 1, 200)
-    curve = {"curve": ["bezier"], "curve_t": t, "curve_residual": 0 * t[None], "curve_a": side * 0.9 * t[None]}
     single = {"checkpoint": ["a-rather-long-name"], "checkpoint_a": [side * 0.9], "checkpoint_b": [0.0]}
-    for bulge in (0.0, 0.1, -0.1, 0.3):
-        way = {"curve_b": bulge * np.sin(np.pi * t)[None]}
-        ax = draw(make_surface(**single, **curve, **way, checkpoint_residual=[0.0]))
-        ax.figure.draw_without_rendering()
-        (text,) = [t for t in ax.texts if t.get_text() == "a-rather-long-name"]
-        box, whole = text.get_window_extent(), ax.get_window_extent()
-        assert whole.x0 <= box.x0
-        assert box.x1 <= whole.x1
+    ways = {"curve_a": side * np.stack([0.9 * t, 0.9 * t]), "curve_b": np.stack([1 - t, t - 1]) * 0.3}
+    arrays = {"curve": ["up", "down"], "curve_t": t, "curve_residual": np.zeros((2, 200)), **ways}
+    ax = draw(make_surface(**single, **arrays, checkpoint_residual=[0.0]))
+    ax.figure.draw_without_rendering()
+    (text,) = [t for t in ax.texts if t.get_text() == "a-rather-long-name"]
+    box, whole = text.get_window_extent(), ax.get_window_extent()
+    assert whole.x0 <= box.x0
+    assert box.x1 <= whole.x1
