@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.alignment.assignment import assigned, ties
-from landscape.alignment.producers import at, outputs, producers
+from landscape.alignment.producers import answering, at, outputs
 from landscape.alignment.structure import Structure
 from landscape.alignment.weights import Matching
 from landscape.engine.derivatives import wide
@@ -32,7 +32,8 @@ def activation_matching(
     .. math:: \max_\pi \sum_i \mathrm{corr}\left(z^1_i,\; z^2_{\pi(i)}\right)
 
     The correlations are over all examples of the first split (and all pixels or tokens of each), of what the layers
-    give before their nonlinearity; where several layers produce the units of a group, their correlations are averaged.
+    give before their nonlinearity, behind batch norm if there is one; where several layers give the units of a group,
+    their correlations are averaged.
     Groups do not depend on each other, so that each assignment is exact.
 
     Parameters
@@ -59,7 +60,7 @@ def activation_matching(
     arXiv:1511.07543; Tatro et al. (2020), Optimizing mode connectivity via neuron alignment, arXiv:2009.02439;
     Ainsworth, Hayase & Srinivasa (2022), Git Re-Basin, arXiv:2209.04836 (section 3.1).
     """
-    known = producers(objective.network.model, structure)
+    known = answering(objective.network.model, structure)
     found = _joint(objective, at(objective, first), at(objective, second), known, progress)
     score, dead = _correlations(structure, known, found)
     permutation, matched = structure.identity(), torch.zeros(2, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The layers that produce units: whose output channels are units of a group."""
+"""The layers that give units: whose output channels are units of a group."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from landscape.alignment.structure import Place, Structure
 from landscape.engine.device import arithmetic
@@ -25,7 +26,7 @@ def axes(module: nn.Module) -> tuple[int, int] | None:
     """Return the axis of a layer's weight that its outputs lie on, and that of its output; None for other modules."""
     if isinstance(module, (nn.Linear, nn.Embedding)):
         return (0 if isinstance(module, nn.Linear) else 1), -1
-    if isinstance(module, CONVOLUTIONS):
+    if isinstance(module, (*CONVOLUTIONS, _BatchNorm)):
         return 0, 1
     return (1, 1) if isinstance(module, TRANSPOSED) and module.groups == 1 else None
 
@@ -39,10 +40,30 @@ def producers(model: nn.Module, structure: Structure) -> dict[str, list[tuple[st
     for group in structure.groups:
         for place in group.places:
             layer, _, what = place.tensor.rpartition(".")
-            known = axes(modules[layer]) if what == "weight" and layer in modules else None
+            produces = what == "weight" and layer in modules and not isinstance(modules[layer], _BatchNorm)
+            known = axes(modules[layer]) if produces else None
             if known is not None and place.axis == known[0]:
                 found.setdefault(layer, []).append((group.name, place))
     return found
+
+
+def answering(model: nn.Module, structure: Structure) -> dict[str, list[tuple[str, Place]]]:
+    """Map the layers that say what units answer before their nonlinearity to the groups of these units.
+
+    Those that produce them; of a group with batch norm its batch norms instead, whose scales may turn a channel around.
+    """
+    modules, normed = dict(model.named_modules()), {}
+    for group in structure.groups:
+        for place in group.places:
+            layer, _, what = place.tensor.rpartition(".")
+            if what in ("weight", "running_mean") and isinstance(modules.get(layer), _BatchNorm):
+                normed.setdefault(layer, {})[group.name] = place
+    behind = {name for placed in normed.values() for name in placed}
+    found = {
+        layer: [(name, place) for name, place in placed if name not in behind]
+        for layer, placed in producers(model, structure).items()
+    } | {layer: list(placed.items()) for layer, placed in normed.items()}
+    return {layer: placed for layer, placed in found.items() if placed}
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from torch import nn
 
 from landscape.alignment.activations import activation_matching
 from landscape.alignment.structure import Group, Place, Structure, permuted
+from landscape.alignment.tracing import traced
+from landscape.alignment.weights import among
 from landscape.objective import Objective
 
 
@@ -103,3 +105,21 @@ def test_groups_that_no_layer_produces_stay():
     found = activation_matching(objective, objective.theta, objective.theta.flip(0), structure)
     assert found.permutation["hidden"].tolist() == [0, 1, 2, 3]
     assert found.record["unproduced"] == ["hidden"]
+
+
+def test_channels_that_batch_norm_turns_around_are_recovered():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 3))
+    signs = torch.tensor([1, -1, 1, -1, -1, 1, 1, -1, 1])
+    x = torch.randn(200, 5)
+    structure = traced(model, x[:2])
+    objective = Objective(model, (x, torch.randint(3, (200,))), precision="float64", batchnorm="refit", device="cpu")
+    turned = {name: tensor.clone() for name, tensor in objective.unpack(objective.theta).items()}
+    for name in ("0.weight", "0.bias", "1.weight"):  # the same function: layer and scale both change sign
+        turned[name] *= signs.reshape(-1, *[1] * (turned[name].ndim - 1))
+    named, hidden = among(structure, turned), structure.random(torch.Generator().manual_seed(1))
+    end = objective.pack(permuted(turned, named, hidden))
+    assert float(objective.value(end)) == pytest.approx(float(objective.value(objective.theta)), rel=1e-12)
+    found = activation_matching(objective, objective.theta, end, structure)
+    assert torch.equal(hidden["0"][found.permutation["0"]], torch.arange(9))
+    assert found.record["after"] == pytest.approx(1, rel=1e-9)
