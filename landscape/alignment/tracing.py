@@ -104,7 +104,8 @@ def _followed(network: nn.Module, inputs: Any, state: dict[str, Tensor]) -> Stru
         units.pin(compact(ledger[output]))
     found, stay = groups(units, ledger.atoms)
     unread = dict.fromkeys(layer(name) for name in ledger.atoms.names if name not in trace.read)
-    return Structure(found, (*trace.held, *stay, *(f"{name}: not used in this pass, stays as it is" for name in unread)))
+    unused = [f"{name}: not used in this pass, stays as it is" for name in unread]
+    return Structure(found, (*trace.held, *stay, *unused))
 
 
 class Trace(TorchFunctionMode):
