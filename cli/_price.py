@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from landscape.engine.plan import Plan
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from landscape.objective import Objective
     from landscape.probes._cost import Cost
 
+GRADIENT = 3  # forward passes that take about as long as a gradient
 SAMPLE = 512  # examples that a gradient and a product are timed on
 
 
@@ -28,9 +31,12 @@ def price(probe: str, objective: Objective, cost: Cost) -> str:
     if cost.points:
         splits = " + ".join(f"{name} {examples.size}" for name, examples in objective.examples.items())
         work += [f"{cost.points} points, each {splits} examples"]
-        plan = objective.plan(cost.points)
+        plan = objective.plan(1 if cost.alone else cost.points)
         lines += [f"plan:    {plan}"]
         seconds += objective.seconds(plan) * cost.points
+    if cost.gradients:
+        work += [f"{cost.gradients:.4g} gradients of training with {objective.splits[0]} {objective.size} examples"]
+        seconds += training(objective, cost.batch) * cost.gradients
     if cost.products:
         work += [f"at most {cost.products} products with {objective.splits[0]} {objective.size} examples"]
         gradient, product = derivatives(objective)
@@ -39,6 +45,13 @@ def price(probe: str, objective: Objective, cost: Cost) -> str:
     stored = cost.vectors * objective.dim * objective.theta.element_size()
     lines += [f"memory:  about {_size(stored)} for {cost.vectors} parameter vectors"] * bool(stored)
     return "\n".join([f"{probe}: {'; '.join([*work, repr(objective)])}", *lines, f"time:    about {_time(seconds)}"])
+
+
+def training(objective: Objective, batch: int) -> float:
+    """Measure how many seconds a gradient of training over the first split takes, from forward passes in batches."""
+    passes = 2 if objective.batchnorm == "refit" and objective.network.norms else 1
+    share = objective.size / sum(part.size for part in objective.examples.values())
+    return GRADIENT * objective.seconds(Plan(examples=batch)) * share / passes
 
 
 def derivatives(objective: Objective) -> tuple[float, float]:

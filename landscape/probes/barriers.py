@@ -149,9 +149,7 @@ def barriers(
 
 def cost(objective: Objective, *, thetas: int = 2, points: int = 25, **_: Any) -> Cost:
     """Tell what the barriers between so many networks cost."""
-    refit = 2 if objective.batchnorm == "refit" and objective.network.norms else 1
-    evaluations = thetas * (thetas - 1) // 2 * (points - 2) + thetas
-    return Cost(points=evaluations * refit, vectors=thetas + 1)
+    return Cost(points=thetas * (thetas - 1) // 2 * (points - 2) + thetas, vectors=thetas + 1, alone=True)
 
 
 def _ends(measured: Path, count: int) -> dict[str, np.ndarray]:

@@ -158,7 +158,7 @@ def connect(
     from landscape.connection.search import chosen, search  # these import torch, which reading a result does not need
     from landscape.connection.training import settled
     from landscape.curves import segment
-    from landscape.probes._along import along, require_curve, spaced
+    from landscape.probes._along import along, planned, require_curve, spaced
     from landscape.train.settings import Settings
 
     own = chosen(shape, bends=bends, sampling=sampling, pivots=pivots, cycles=cycles)
@@ -171,7 +171,7 @@ def connect(
         epochs=epochs, batch_size=batch, optimizer=optimizer, lr=lr, momentum=momentum,  # pyright: ignore
         weight_decay=weight_decay, clip=clip, schedule=schedule, augment=augment, seed=seed,  # pyright: ignore
     ))  # fmt: skip
-    parts = store(lambda: objective.plan(1).record()) if store else None
+    objective, plan, parts = planned(objective, store)
     steps, worth = epochs * -(-objective.size // batch), _worth(objective, batch)
     total = steps + 2 * points * worth
     found = search(
@@ -189,7 +189,7 @@ def connect(
         point=np.arange(len(found.curve.points)),
         control=found.curve.points.cpu().numpy(),
         origin=objective.record() | {
-            "plan": objective.plan(1).record(),
+            "plan": plan,
             "trained": {"shape": shape, **own, "settings": vars(settings)},
             "curves": {name: curve.record() for name, curve in curves.items()},
             "evaluations": 2 * points,
@@ -200,23 +200,21 @@ def connect(
 
 def _worth(objective: Objective, batch: int) -> int:
     """Return how many steps of training take about as long as a point of a path."""
-    seen = sum(part.size for part in objective.examples.values()) + objective.size * (_passes(objective) - 1)
+    refitted = objective.size if objective.batchnorm == "refit" and objective.network.norms else 0
+    seen = sum(part.size for part in objective.examples.values()) + refitted
     return max(1, round(seen / (GRADIENT * batch)))
 
 
-def _passes(objective: Objective) -> int:
-    """Return how often a point of a path goes through the first split."""
-    return 2 if objective.batchnorm == "refit" and objective.network.norms else 1
-
-
 def cost(
-    objective: Objective, *, shape: str = "bezier", bends: int = 1, pivots: int = 5, epochs: int = 30, points: int = 61,
-    **_: Any,
+    objective: Objective, *, shape: str = "bezier", bends: int = 1, pivots: int = 5, cycles: int = 4, epochs: int = 30,
+    batch: int = 64, points: int = 61, **_: Any,
 ) -> Cost:  # fmt: skip
-    """Tell what a connection costs: gradients of its training count as two evaluations more.
+    """Tell what a connection costs: its training, and two paths.
 
     Of a neb, with as many pivots as it begins with: those that are added cost more.
     """
-    training = epochs * (GRADIENT * pivots + 2 if shape == "neb" else GRADIENT)
-    inner = 2 * pivots if shape == "neb" else bends  # a band holds its gradients too
-    return Cost(points=training + 2 * points * _passes(objective), vectors=3 * (inner + 2))
+    gradients, inner = float(epochs), bends
+    if shape == "neb":  # the ends and the looks for missing pivots are forward passes; a band holds its gradients too
+        looks = 4 * (pivots + 1) * (cycles - 1) if epochs else 0
+        gradients, inner = epochs * pivots + (2 * epochs + looks) / GRADIENT, 2 * pivots
+    return Cost(points=2 * points, vectors=3 * (inner + 2), alone=True, gradients=gradients, batch=batch)

@@ -193,10 +193,9 @@ def cost(
 ) -> Cost:
     """Tell what paths along so many curves cost; of products, at most."""
     _expect(curvature, limit)
-    refit = 2 if objective.batchnorm == "refit" and objective.network.norms else 1
     bent = curves * curvature
     return Cost(
-        points=curves * points * refit, products=bent * (limit + 1), vectors=3 * curves + (SPACE if bent else 1)
+        points=curves * points, products=bent * (limit + 1), vectors=3 * curves + (SPACE if bent else 1), alone=True
     )
 
 

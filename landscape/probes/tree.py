@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,7 +112,7 @@ def tree(
     cycles: int = 4,
     rounds: int = 0,
     epochs: int = 30,
-    batch: int = 128,
+    batch: int = 64,
     optimizer: str = "sgd",
     lr: float | None = None,
     momentum: float = 0.9,
@@ -149,7 +149,7 @@ def tree(
         Further pairs to connect once the first tree stands, each to replace the highest edge.
     epochs : int, default=30
         Passes over the examples for every edge.
-    batch : int, default=128
+    batch : int, default=64
         Examples of a batch of training.
     optimizer : {"sgd", "adamw"}
         Of the control points.
@@ -225,9 +225,9 @@ def tree(
 
 def cost(
     objective: Objective, *, thetas: int = 2, shape: str = "bezier", bends: int = 1, pivots: int = 5, rounds: int = 0,
-    epochs: int = 30, points: int = 25, **_: Any,
+    points: int = 25, **knobs: Any,
 ) -> Cost:  # fmt: skip
-    """Tell what a tree over so many networks costs, with all its rounds; gradients count as two evaluations more.
+    """Tell what a tree over so many networks costs, with all its rounds.
 
     Of a neb, with as many pivots as it begins with: those that are added cost more.
     """
@@ -235,8 +235,7 @@ def cost(
 
     edges = min(thetas - 1 + rounds, thetas * (thetas - 1) // 2)
     inner = pivots if shape == "neb" else bends
-    one = of_one(objective, shape=shape, bends=bends, pivots=pivots, epochs=epochs, points=0)
-    refit = 2 if objective.batchnorm == "refit" and objective.network.norms else 1
+    one = of_one(objective, shape=shape, bends=bends, pivots=pivots, **knobs)
+    held = one.vectors + edges * (inner + 2) + thetas
     curves = thetas * (thetas - 1) // 2 + edges
-    held = one.vectors + (thetas - 1 + rounds) * (inner + 2) + thetas
-    return Cost(points=edges * one.points + curves * points * refit, vectors=held)
+    return replace(one, points=curves * points, vectors=held, gradients=edges * one.gradients)

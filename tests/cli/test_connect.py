@@ -79,7 +79,7 @@ def test_a_dry_run_tells_the_price(here, ask):
     before = sorted(here.iterdir())
     answer = ask("connect", "a.pt", "b.pt", "--dry-run", "--device", "cpu", "--examples", "40")
     assert answer.code == 0, answer.err
-    assert answer.out.startswith("connect: 212 points")
+    assert answer.out.startswith("connect: 122 points, each train 40 + test 40 examples; 30 gradients of training")
     assert "memory:" in answer.out
     assert sorted(here.iterdir()) == before
 

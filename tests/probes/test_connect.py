@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from landscape.curves import segment
+from landscape.engine.plan import Plan
 from landscape.objective import Objective
 from landscape.parts import Parts
 from landscape.probes.connect import Connect, connect, cost
@@ -171,5 +172,24 @@ def test_networks_that_cannot_be_connected_are_refused(ends):
 
 def test_cost(ends):
     objective, _ = ends
-    assert cost(objective, bends=2, epochs=7, points=9).points == 3 * 7 + 2 * 9 * 2
-    assert cost(objective, bends=2).vectors == 12
+    told = cost(objective, bends=2, epochs=7, batch=5, points=9)
+    assert (told.points, told.gradients, told.batch, told.vectors) == (2 * 9, 7, 5, 12)
+    assert told.alone
+    band = cost(objective, shape="neb", pivots=3, cycles=2, epochs=6)
+    assert band.gradients == pytest.approx(6 * 3 + (2 * 6 + 4 * 4) / 3)
+
+
+def test_work_goes_on_by_the_plan_it_was_begun_with(ends, tmp_path):
+    """Energies of a band decide where pivots go, so that they too are computed as before an interruption."""
+    objective, end = ends
+    begun = Parts(tmp_path / "c.h5", {"work": "this"}, lambda: Plan(examples=7).record())
+    asked = []
+
+    def watched(strategy):
+        asked.append(strategy)
+        return objective
+
+    objective.using, begun_with = watched, begun.plan
+    found = connect(objective, end, **QUICK, store=lambda plan: Parts(tmp_path / "c.h5", {"work": "this"}, plan))
+    assert asked[0] == "loop,examples=7"
+    assert found.origin["plan"] == begun_with

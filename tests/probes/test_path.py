@@ -406,5 +406,6 @@ def test_the_cost_is_an_upper_bound():
     told = cost(objective, curves=2, points=5, curvature=3, limit=60)
     found = path(objective, curves, points=5, curvature=3, limit=60)
     assert found.origin["products"] <= told.products == 2 * 3 * 61
-    assert told.points == 2 * found.origin["evaluations"] == 20
+    assert told.points == found.origin["evaluations"] == 10
+    assert told.alone
     assert cost(objective).products == 0

@@ -111,10 +111,10 @@ def test_bands_of_different_numbers_of_pivots_are_stored_together(given):
 def test_cost_counts_every_edge(given):
     objective, _ = given
     knobs = {"epochs": 2, "points": 5}
-    one, two = (cost(objective, thetas=4, rounds=rounds, **knobs).points for rounds in (0, 1))
-    assert one == (6 + 3) * 5 * 2 + 3 * 2 * 3
-    assert two - one == 5 * 2 + 2 * 3
-    assert cost(objective, thetas=4, rounds=99, **knobs).points == (6 + 6) * 5 * 2 + 6 * 2 * 3
+    one, two, all_ = (cost(objective, thetas=4, rounds=rounds, **knobs) for rounds in (0, 1, 99))
+    assert [told.points for told in (one, two, all_)] == [(6 + 3) * 5, (6 + 4) * 5, (6 + 6) * 5]
+    assert [told.gradients for told in (one, two, all_)] == [3 * 2, 4 * 2, 6 * 2]
+    assert all_.alone
 
 
 def test_what_makes_no_tree_is_refused(given):
