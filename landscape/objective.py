@@ -22,7 +22,7 @@ from landscape.engine.plan import Plan
 from landscape.engine.resident import Resident
 from landscape.engine.runner import Runner
 from landscape.engine.strategy import KINDS, Strategy
-from landscape.engine.trial import trial
+from landscape.engine.trial import require_inputs, trial
 from landscape.quantize import activations, parametrization
 from landscape.reading import Examples, read
 
@@ -50,7 +50,10 @@ class Objective:
     parameters : str or sequence of str, default="*"
         Globs over parameter names; the rest is held fixed. Tied parameters count once.
     batchnorm : {"frozen", "refit", "batch"}
-        Statistics of the checkpoint; recomputed at every point from the first split; or those of each batch.
+        Statistics of the checkpoint; recomputed at every point from the reference; or those of each batch.
+    reference : data, optional
+        What statistics are recomputed from under "refit", such as training images augmented as in training; the first
+        split by default. Anything that `landscape.reading.read` takes; its targets do not count.
     precision : {"float32", "float64", "bfloat16", "tf32"}
     device : str, default="auto"
     batch_size : int, optional
@@ -76,11 +79,14 @@ class Objective:
         Name, shape and place of each parameter in the vector.
     splits, classes, terms : tuple of str
         Names of the parts of the data, of the classes, of the terms of the loss.
+    reference : Examples or None
+        What was given to refit batch-norm statistics from, where the network has batch norm.
 
     Raises
     ------
     ValueError
-        If the data are empty, do not fit the network, or are random; if weights are not finite.
+        If the data are empty, do not fit the network, or are random; if weights are not finite; if there is a reference
+        that nothing is refitted from.
 
     Notes
     -----
@@ -114,6 +120,7 @@ class Objective:
         *,
         parameters: str | Iterable[str] = "*",
         batchnorm: str = "frozen",
+        reference: Any = None,
         precision: str = "float32",
         device: str = "auto",
         batch_size: int | None = None,
@@ -137,7 +144,8 @@ class Objective:
                 self.network, self.loss, dict(zip(examples, self._resident, strict=True)),
                 fixed=self._fixed, stochastic=stochastic,
             )
-        self._reference = self._resident[0] if batchnorm == "refit" and self.network.norms else None
+        self.reference = self._given(reference, stochastic)
+        self._reference = self._refitted_from()
         self._runner = self._running()
 
     @differentiable()
@@ -145,6 +153,26 @@ class Objective:
         classes = len(self.classes) if all(e.labels is not None for e in examples.values()) else 0
         self.examples = examples
         self._resident = [Resident(e, self.network.dtype, self.device, classes) for e in examples.values()]
+
+    def _given(self, reference: Any, stochastic: bool) -> Examples | None:
+        if reference is None:
+            return None
+        if self.batchnorm != "refit":
+            raise ValueError(
+                f"Expected no reference with batchnorm={self.batchnorm!r}, got one: leave it out, or use it with "
+                "batchnorm='refit'."
+            )
+        return read(reference, stochastic=stochastic) if self.network.norms else None
+
+    def _refitted_from(self) -> Resident | None:
+        if self.batchnorm != "refit" or not self.network.norms:
+            return None
+        if self.reference is None:
+            return self._resident[0]
+        found = Resident(self.reference, self.network.dtype, self.device)
+        with arithmetic(self.precision, self.device):
+            require_inputs(self.network, found, self._fixed)
+        return found
 
     def _running(self) -> Runner:
         return Runner(
@@ -349,7 +377,7 @@ class Objective:
     def restrict(self, label: int) -> Objective:
         """Return the same objective on the examples of one class, in every split that has it.
 
-        Refitted batch-norm statistics stay those of the whole first split.
+        Refitted batch-norm statistics stay those of the whole reference.
 
         Raises
         ------
@@ -364,7 +392,7 @@ class Objective:
         """Return the same objective on `count` examples of the first split, and the same share of every other.
 
         The examples are drawn at random, once, and stay in their order. Refitted batch-norm statistics stay those
-        of the whole first split.
+        of the whole reference.
 
         Raises
         ------
@@ -393,7 +421,8 @@ class Objective:
             "batch_size": self._fixed,
             "precision": self.precision,
             "device": str(self.device),
-            "splits": {n: {"examples": e.size, "fingerprint": e.fingerprint()} for n, e in self.examples.items()},
+            "splits": {name: _identified(examples) for name, examples in self.examples.items()},
+            **({"reference": _identified(self.reference)} if self.reference is not None else {}),
             **({"view": self.network.view.record()} if self.network.view is not None else {}),
             **({"activations": modes[0]} if len(modes) == 1 else {"activations": modes} if modes else {}),
         }
@@ -445,6 +474,10 @@ def _splits(data: Any, stochastic: bool) -> dict[str, Examples]:
         return {str(name): read(part, stochastic=stochastic) for name, part in data.items()}
     name = getattr(data, "name", None)
     return {name if name and isinstance(name, str) else "train": read(data, stochastic=stochastic)}
+
+
+def _identified(examples: Examples) -> dict[str, Any]:
+    return {"examples": examples.size, "fingerprint": examples.fingerprint()}
 
 
 def _fixed_batches(network: Network, policy: str, batch_size: int | None, examples: Examples) -> int | None:

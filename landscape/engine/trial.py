@@ -78,6 +78,19 @@ def trial(
         return Trial(max(each, 1), losses.term_names(loss, outputs, targets), answers)
 
 
+@torch.no_grad()
+def require_inputs(network: Network, split: Resident, fixed: int | None) -> None:
+    """Run a network on a few examples of further data: nothing comes of it but an error.
+
+    Raises
+    ------
+    ValueError
+        If inputs do not fit the network.
+    """
+    for inputs, _, _ in _few(split, fixed):
+        _outputs(network, inputs)
+
+
 def _few(split: Resident, fixed: int | None) -> list[tuple[Any, Tensor, Tensor]]:
     """Return some examples or, where batches are fixed, one batch of every size that will be met."""
     found: dict[int, tuple[Any, Tensor, Tensor]] = {}

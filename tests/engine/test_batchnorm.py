@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from landscape.engine.plan import Plan
 from landscape.objective import Objective
 
 
@@ -134,6 +135,54 @@ def test_refit_statistics_come_from_the_first_split():
         torch.tensor(f.measure(f.theta).loss[1].item()).double(), expected.double(), rtol=1e-6, atol=0
     )
     assert f.restrict(0).measure(f.theta).loss[0] == pytest.approx(f.measure(f.theta).class_loss[0, 0], rel=1e-12)
+
+
+@pytest.mark.parametrize("plan", [Plan(examples=8), Plan("vmap", 2, examples=8)])
+def test_refit_statistics_come_from_a_reference_where_there_is_one(plan):
+    model, (x, y), other = network(), data(23), data(19)
+    f = Objective(
+        model, (x, y), batchnorm="refit", reference=other, batch_size=8, precision="float64", device="cpu"
+    )  # fmt: skip
+    points = f.theta + 0.1 * torch.randn(2, f.dim, dtype=torch.float64)
+    measured = f.measure(points, plan=plan).loss[0]
+    for point, found in zip(points, measured, strict=True):
+        moved = copy.deepcopy(model).double()
+        torch.nn.utils.vector_to_parameters(point, moved.parameters())
+        naive = naive_refit(moved, other[0], 8)
+        loss = functional.cross_entropy(naive(x), y)
+        assert found == pytest.approx(loss.item(), rel=1e-12)
+        gradient = torch.autograd.grad(loss, list(naive.parameters()))
+        torch.testing.assert_close(f.gradient(point), torch.cat([g.flatten() for g in gradient]), rtol=1e-9, atol=1e-13)
+    whole = f.measure(points)
+    assert whole.class_loss is not None
+    assert f.restrict(0).measure(points).loss[0] == pytest.approx(whole.class_loss[0, 0], rel=1e-12)
+    parts = f.split_by_class()
+    shares = sum(part.size * part.measure(points).loss[0] for part in parts.values()) / f.size
+    assert shares == pytest.approx(whole.loss[0], rel=1e-12)
+    some = f.subset(9)
+    kept = some.examples[some.splits[0]].segments[0]
+    moved = copy.deepcopy(model).double()
+    with torch.no_grad():
+        expected = functional.cross_entropy(naive_refit(moved, other[0], 8)(kept[0]), kept[1])
+    torch.testing.assert_close(some.value(f.theta), expected, rtol=1e-12, atol=0)
+
+
+def test_a_reference_is_told_refused_or_needless():
+    model, (x, y), other = network(), data(23), data(19)
+    given = {"reference": other, "precision": "float64", "device": "cpu"}
+    plain, f = objective("refit", None, model, (x, y)), Objective(model, (x, y), batchnorm="refit", **given)
+    told = f.record()["reference"]
+    assert told["examples"] == 19
+    assert told["fingerprint"] == objective("frozen", None, model, other).record()["splits"]["train"]["fingerprint"]
+    assert f.subset(5).record()["reference"] == told
+    assert "reference" not in plain.record()
+    for policy in ("frozen", "batch"):
+        with pytest.raises(ValueError, match=f"no reference with batchnorm='{policy}', got one: leave it out, or use"):
+            Objective(model, (x, y), batchnorm=policy, **given)
+    with pytest.raises(ValueError, match="Expected inputs that Sequential takes, got inputs of shape"):
+        Objective(model, (x, y), batchnorm="refit", reference=(torch.zeros(4, 2, 8, 8), torch.zeros(4)), device="cpu")
+    bare = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    assert "reference" not in Objective(bare, (x, y), batchnorm="refit", **given).record()
 
 
 def test_refit_gives_statistics_to_layers_that_kept_none():
