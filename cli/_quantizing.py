@@ -36,6 +36,8 @@ class Original(Source):
 
     batchnorm: Annotated[str, Parameter(group=ARITHMETIC)] = "keep"
     "Statistics: keep (the checkpoint's), or recalibrate (those of the rounded weights, on the training split)."
+    refit_augment: Annotated[str | None, Parameter(group=ARITHMETIC)] = None
+    "Augmentation of the images to recalibrate on: crop,flip, or none; that of the training by default."
 
     def require(self) -> None:
         """Refuse options that quantizing does not know."""
@@ -62,7 +64,8 @@ class Original(Source):
         model = self.network(found, data)
         if found.model is None:
             raise ValueError(f"{path}: expected --model, since a pickled network cannot be described: name it.")
-        opened = Opened(self, replace(found, model=checkpoint.settled(found.model, data)), model, data)
+        found = replace(found, model=checkpoint.settled(found.model, data))
+        opened = Opened(self, found, model, data, self.augmentation(found))
         if found.batchnorm == "stale":
             opened.settle()
         return opened
@@ -90,12 +93,13 @@ class Original(Source):
 
 @dataclass(frozen=True)
 class Opened:
-    """A network of full precision with its checkpoint and its data."""
+    """A network of full precision with its checkpoint and its data, and how images are augmented to recalibrate on."""
 
     source: Original
     checkpoint: Checkpoint
     model: nn.Module
     data: Dataset
+    augment: str
 
     def training(self) -> Split:
         """Return the training split, which everything is fitted to."""
@@ -132,7 +136,7 @@ class Opened:
             )
         resident = self.resident()
         self.model.to(resident.device)
-        refresh(self.model, resident)
+        refresh(self.model, resident, augment=self.augment)
 
     def finished(
         self, network: nn.Module, quantization: Quantization, found: Mapping[str, Measured], **record: Any
@@ -172,7 +176,8 @@ def from_codes(source: Original, path: Path, bits: int | None) -> tuple[Opened, 
     model = quietly_built(known.model, data)
     state, quantization = foreign(found, chosen(model), path, bits=bits)
     weights.fit(model, state, str(path))
-    return Opened(source, replace(known, model=checkpoint.settled(known.model, data)), model, data), quantization
+    known = replace(known, model=checkpoint.settled(known.model, data))
+    return Opened(source, known, model, data, source.augmentation(known)), quantization
 
 
 def batches(resident: Resident) -> list[Tensor]:

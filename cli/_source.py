@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 NETWORK = Group("Network and data", sort_key=1)
 ARITHMETIC = Group("Arithmetic", sort_key=4)
+REFITTING = ("refit", "recalibrate")  # what batch norm is told to where statistics are found afresh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,8 @@ class Source:
     "Run the code that a checkpoint carries or names. Only for files whose origin you know."
     batchnorm: Annotated[str, Parameter(group=ARITHMETIC)] = "frozen"
     "Statistics: frozen (the checkpoint's), refit (recomputed at every point), batch (of each batch)."
+    refit_augment: Annotated[str | None, Parameter(group=ARITHMETIC)] = None
+    "Augmentation of the images that statistics are refitted from: crop,flip, or none; that of the training by default."
     batch_size: Annotated[int | None, Parameter(group=ARITHMETIC)] = None
     "Examples of a batch, where batch norm makes the loss depend on it."
     precision: Annotated[str, Parameter(group=ARITHMETIC)] = "float32"
@@ -136,12 +140,36 @@ class Source:
     def objective(self, found: Checkpoint, data: Dataset, model: Any, view: View | None = None) -> Objective:
         """Make the objective of a network that is there already."""
         from landscape.objective import Objective
+        from landscape.train.augmentation import reference
 
+        splits = self.splits(data)
         return Objective(
-            model, self.splits(data), found.loss, parameters=[g.strip() for g in self.parameters.split(",")],
-            batchnorm=self.batchnorm, precision=self.precision, device=self.device, batch_size=self.batch_size,
-            strategy=self.strategy, view=view,
+            model, splits, found.loss, parameters=[g.strip() for g in self.parameters.split(",")],
+            batchnorm=self.batchnorm, reference=reference(next(iter(splits.values())), self.augmentation(found)),
+            precision=self.precision, device=self.device, batch_size=self.batch_size, strategy=self.strategy, view=view,
         )
+
+    def augmentation(self, found: Checkpoint) -> str:
+        """Return by what the images are augmented that batch-norm statistics are refitted from; empty for nothing.
+
+        It is what an option says; else what the weights were trained with, which is what they are used to. The images
+        are those of the first split that is measured: of the training split, unless the test split alone is asked for.
+
+        Raises
+        ------
+        ValueError
+            If an option asks for one where nothing is refitted.
+        """
+        from landscape.train.augmentation import recorded
+
+        given = "" if self.refit_augment == "none" else self.refit_augment
+        if self.batchnorm in REFITTING:
+            return recorded(found.training) if given is None else given
+        if given:
+            raise ValueError(
+                f"Expected no --refit-augment with --batchnorm {self.batchnorm}, got {given}: nothing is refitted then."
+            )
+        return ""
 
     def record(self) -> dict[str, Any]:
         """Return the options as plain JSON, with the paths among them absolute."""
@@ -150,6 +178,8 @@ class Source:
             found[name] = found[name] and located(found[name])
         for name in ("model_arg", "data_arg"):
             found[name] = found[name] and [_located_pair(pair) for pair in found[name]]
+        if self.refit_augment is None:  # so do results from before there was a choice
+            del found["refit_augment"]
         return found
 
     def _spec(
@@ -242,12 +272,26 @@ class Loaded:
         found = []
         for path in paths:
             other = self.rounding.seen(checkpoint.read(path, trust=self.source.trust, key=self.source.key))
+            self._warn_of_another_augmentation(other)
             found.append(self.objective.pack(checkpoint.fitted(other, deepcopy(self.model))))
         return found
+
+    def _warn_of_another_augmentation(self, other: Checkpoint) -> None:
+        """Statistics are refitted as suits the first network; one that was trained otherwise looks worse than it is."""
+        if self.source.refit_augment is not None or not self.objective.network.norms:
+            return
+        one, two = (self.source.augmentation(found) or "none" for found in (self.checkpoint, other))
+        if one != two:
+            warnings.warn(
+                f"{other.path} was trained with augmentation {two}, {self.checkpoint.path} with {one}: batch-norm "
+                f"statistics are refitted with {one} for all; choose with --refit-augment.",
+                stacklevel=2,
+            )
 
     def record(self) -> dict[str, Any]:
         """Say where the objective comes from, in plain JSON."""
         known = self.checkpoint
+        refitted = self.source.augmentation(known) if self.objective.reference is not None else None
         return {
             "checkpoint": {"path": str(Path(known.path).resolve()), "sha256": known.sha256},
             "model": known.model and asdict(known.model),
@@ -256,7 +300,7 @@ class Loaded:
             "quantization": self._quantization(),
             "quantized": self.rounding.record(),
             "objective": self.objective.record(),
-            "source": self.source.record(),
+            "source": replace(self.source, refit_augment=refitted).record(),  # as it is, were it by default
         }
 
     def _quantization(self) -> dict[str, Any] | None:

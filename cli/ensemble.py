@@ -39,6 +39,7 @@ class Members(Source):
     "Of the networks: float32, float64, bfloat16 or tf32. Their probabilities are in float64."
     parameters: Annotated[str, Unasked] = "*"
     batchnorm: Annotated[str, Unasked] = "frozen"
+    refit_augment: Annotated[str | None, Unasked] = None
     batch_size: Annotated[int | None, Unasked] = None
     strategy: Annotated[str, Unasked] = "auto"
 

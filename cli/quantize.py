@@ -202,7 +202,8 @@ def _quantized(opened: Opened, plan: dict[str, Scheme], fit: Fit, name: str) -> 
     one = next(iter(plan.values()))
     calibration = "auto" if len({s.calibration for s in plan.values()}) > 1 else one.calibration
     where = device.device(opened.source.device)
-    recalibrated = opened.resident() if opened.source.batchnorm == "recalibrate" else None
+    again = opened.source.batchnorm == "recalibrate"
+    recalibrated = opened.resident().augmented(opened.augment) if again else None
     with meter(f"adaround {name}") if fit.rounding == "adaround" else nullcontext() as shown:
         network, quantization = ptq(
             opened.model.to(where), plan, rounding=fit.rounding, batches=_batches(opened, fit),
@@ -255,6 +256,7 @@ def _images(opened: Opened, fit: Fit) -> dict[str, Any]:
         found["fitted"] = {"split": "train", "images": images, "seed": fit.seed, "fingerprint": whole.fingerprint()}
     if whole is not None and opened.source.batchnorm == "recalibrate":
         found["recalibrated"] = {"split": "train", "images": whole.size, "fingerprint": whole.fingerprint()}
+        found["recalibrated"] |= {"augment": opened.augment} if opened.augment else {}
     return found
 
 

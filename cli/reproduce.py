@@ -104,7 +104,7 @@ def described(origin: dict[str, Any], path: Path) -> Job | Committee:
     return Job(
         origin["command"],
         tuple(Path(file["path"]) for file in files[: origin["checkpoints"]]),
-        Source(**origin["source"] | ({"strategy": strategy} if strategy else {})),
+        Source(**{"refit_augment": "none"} | origin["source"] | ({"strategy": strategy} if strategy else {})),
         origin["axes"] and _along(origin),
         Output(plot="none"),
         {name: tuple(value) if isinstance(value, list) else value for name, value in origin["knobs"].items()},

@@ -41,8 +41,8 @@ def swag(
 ) -> None:
     """Draw networks from the Gaussian that training with swag left, as checkpoints.
 
-    Their batch-norm statistics are those of the training split; without the data they are marked stale. When it is
-    interrupted, the same command goes on.
+    Their batch-norm statistics are those of the training split, its images augmented as in that training; without the
+    data they are marked stale. When it is interrupted, the same command goes on.
 
     Parameters
     ----------
@@ -77,6 +77,7 @@ def swag(
     """
     from landscape import posterior
     from landscape.checkpoint import write
+    from landscape.train.augmentation import recorded
     from landscape.train.observers.progress import meter
     from landscape.train.refresh import normalized
 
@@ -86,14 +87,15 @@ def swag(
     draws = posterior.sample(found, samples, **knobs)
     network, resident, statistics = prepared(source, found)
     stale = normalized(network) and statistics is None
-    record = {"of": found.sha256, **knobs, "statistics": statistics}
+    augment = recorded(found.training) if statistics else ""
+    record = {"of": found.sha256, **knobs, "statistics": statistics, **({"augment": augment} if augment else {})}
     folder = output or checkpoint.with_name(f"{checkpoint.stem}.samples")
     there = finished(folder, record, force)
     with meter(f"samples of {checkpoint.name}") as shown:
         for number, draw in enumerate(draws, start=1):
             path = folder / name(number)
             if path not in there:
-                state = placed(network, draw, resident)
+                state = placed(network, draw, resident, augment)
                 write(described(found, state, record | {"number": number}, stale), path)
             shown(number, samples)
     print(f"samples:  {folder / name(1)} to {name(samples)}")
@@ -141,7 +143,9 @@ def at_hand(source: Source, found: Checkpoint) -> Dataset | None:
         return None
 
 
-def placed(network: nn.Module, draw: dict[str, Tensor], resident: Resident | None) -> dict[str, Tensor]:
+def placed(
+    network: nn.Module, draw: dict[str, Tensor], resident: Resident | None, augment: str = ""
+) -> dict[str, Tensor]:
     """Put a draw in the place of a network's weights, refresh its statistics, and return its state on the CPU."""
     import torch
 
@@ -155,7 +159,7 @@ def placed(network: nn.Module, draw: dict[str, Tensor], resident: Resident | Non
     if resident is not None:
         precision = "float64" if resident.dtype == torch.float64 else "float32"
         with devices.arithmetic(precision, resident.device):
-            refresh(network, resident)
+            refresh(network, resident, augment=augment)
     return on_cpu(network)
 
 

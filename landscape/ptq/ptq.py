@@ -63,7 +63,8 @@ def ptq(
         Statistics: those that the network came with, so that rounding is all that changes, which needs no data and is
         what users of post-training quantization expect; or those of the rounded weights on the training split.
     training : Resident, optional
-        The training split, for "recalibrate".
+        The training split, for "recalibrate", as it is to be seen: ``training.augmented("crop,flip")`` for a network
+        that was trained so.
     act_bits : int, optional
         Width of what goes into the quantized layers; not quantized by default.
     act_calibration, percentile : str, float

@@ -52,12 +52,17 @@ class Finished:
     def objective(self, split: str = "train", **knobs: Any) -> Objective:
         """Return the loss on a split (train, test or both) as a function of the weights, without augmentation.
 
-        Knobs are those of `landscape.objective.Objective`.
+        Knobs are those of `landscape.objective.Objective`. Batch-norm statistics, where they are refitted, are those of
+        the first split augmented as in training, unless there is another reference among the knobs.
         """
         from landscape.objective import Objective
+        from landscape.train.augmentation import recorded, reference
 
         parts = {name: self.data.split(name) for name in (self.data.splits if split == "both" else [split])}
-        return Objective(self.model, parts, self.loss, **{**self.knobs, **knobs})
+        known = {**self.knobs, **knobs}
+        if known.get("batchnorm") == "refit":
+            known = {"reference": reference(next(iter(parts.values())), recorded(self.checkpoint.training)), **known}
+        return Objective(self.model, parts, self.loss, **known)
 
 
     def before_rounding(self) -> Finished:

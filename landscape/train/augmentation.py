@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from landscape import discovery
+from landscape.dataset import Split
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+CHUNK = 512  # images that are augmented together where it is done once; what is drawn depends on it
 
 
 def crop(padding: int | None = None) -> Augmentation:
@@ -81,6 +85,64 @@ def augmentation(text: str) -> Augmentation | None:
         return images
 
     return augmented
+
+
+def augmented(images: Tensor, by: str | Augmentation | None, *, seed: int = 0) -> Tensor:
+    """Augment images once, in the same way every time: what batch-norm statistics of a network so trained come from.
+
+    Parameters
+    ----------
+    images : Tensor of shape (N, C, H, W)
+        On any device, of any dtype; as pixels, before they are decoded and normalized.
+    by : str or callable
+        As `augmentation` reads or returns it; the images themselves for the empty text and None.
+    seed : int
+        Of what is drawn, on the CPU.
+
+    Returns
+    -------
+    Tensor of the same shape, dtype and device
+        With the same bits on every device.
+
+    Raises
+    ------
+    ValueError
+        If the text cannot be read, or these are no images.
+
+    Notes
+    -----
+    Memory of a second copy of the images. Border effects, such as the black margin of a crop, change the variance that
+    the first layers see: refitted without them, statistics do not fit the weights.
+
+    References
+    ----------
+    Izmailov et al. (2018), Averaging weights leads to wider optima and better generalization, arXiv:1803.05407, refit
+    on a pass over the training data as they are loaded, hence augmented.
+
+    Examples
+    --------
+    >>> bool((augmented(torch.ones(2, 1, 8, 8), "flip") == 1).all())
+    True
+    """
+    change = augmentation(by) if isinstance(by, str) else by
+    if change is None:
+        return images
+    generator, found = torch.Generator().manual_seed(seed), torch.empty_like(images)
+    for start in range(0, len(images), CHUNK):
+        found[start : start + CHUNK] = change(images[start : start + CHUNK], generator)
+    return found
+
+
+def reference(split: Split, by: str) -> Split | None:
+    """Return a split with its images augmented once, for an `Objective` to refit from; None without augmentation."""
+    return replace(split, inputs=augmented(torch.tensor(split.inputs), by).numpy()) if by else None
+
+
+def recorded(training: Mapping[str, Any]) -> str:
+    """Return the augmentation that a checkpoint's record of its training tells; empty if it tells none."""
+    settings = training.get("settings")
+    found = settings.get("augment") if isinstance(settings, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 def _one(text: str) -> Augmentation:

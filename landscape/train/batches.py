@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from landscape.dataset import Split
 from landscape.engine.resident import decoded, normalization
-from landscape.train.augmentation import Augmentation
+from landscape.train.augmentation import Augmentation, augmented
 from landscape.train.streams import Streams
 
 
@@ -77,6 +78,12 @@ class Resident:
                 f"{self.targets.dtype}: methods that know classes need classification."
             )
         return torch.bincount(self.targets, minlength=self.classes).to(self.dtype)
+
+    def augmented(self, by: str | Augmentation | None) -> Resident:
+        """Return the same examples, augmented once: see `landscape.train.augmentation.augmented`."""
+        found = copy.copy(self)
+        found.inputs = augmented(self.inputs, by)
+        return found
 
     def batch(self, index: Tensor | slice, augment: Augmentation | None = None, generator: Any = None) -> Batch:
         """Return some examples: augmented as pixels, then decoded to (x / 255 - mean) / std."""

@@ -11,17 +11,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from landscape.engine import batchnorm
 from landscape.engine.network import Network
 from landscape.objective import BATCH
+from landscape.train.augmentation import Augmentation
 from landscape.train.batches import Resident
 
 
 @torch.no_grad()
-def refresh(model: nn.Module, data: Resident, *, chunk: int = BATCH) -> None:
-    """Replace the running statistics of a model by those of its weights on a split, without augmentation or dropout.
+def refresh(
+    model: nn.Module, data: Resident, *, augment: str | Augmentation | None = None, chunk: int = BATCH
+) -> None:
+    """Replace the running statistics of a model by those of its weights on a split, without dropout.
 
     Every example weighs the same, whatever chunk it falls in. These are the statistics that an `Objective` refits to
-    these weights, with the same chunks. A model without batch norm stays as it is, and so do the running statistics of
-    instance norm, which are not those of a split, and those of a layer that the model's own `train` leaves in
-    evaluation mode: no training moves them either.
+    these weights, with the same chunks, from a reference that is augmented in the same way. A model without batch norm
+    stays as it is, and so do the running statistics of instance norm, which are not those of a split, and those of a
+    layer that the model's own `train` leaves in evaluation mode: no training moves them either.
 
     Parameters
     ----------
@@ -29,15 +32,18 @@ def refresh(model: nn.Module, data: Resident, *, chunk: int = BATCH) -> None:
         Changed in place: the running means and variances of its batch-norm layers only.
     data : Resident
         The training split.
+    augment : str or callable, optional
+        What the weights were trained with, applied once as `landscape.train.augmentation.augmented` does: statistics
+        of images that they never saw do not fit them. The examples as they are by default.
     chunk : int
         Examples a forward pass.
 
     Notes
     -----
     One forward pass over the split, in the precision of the data rather than mixed precision, and one copy of the
-    model. Every chunk is normalized by itself on its way, as in training. So the statistics of a layer that no other
-    batch-norm layer comes before are those of the split exactly; those of later ones depend on how it is cut. A last
-    chunk of one example, which has no variance, is made a part of the one before it.
+    model; one of the split too, if it is augmented. Every chunk is normalized by itself on its way, as in training. So
+    the statistics of a layer that no other batch-norm layer comes before are those of the split exactly; those of later
+    ones depend on how it is cut. A last chunk of one example, which has no variance, is made a part of the one before.
 
     References
     ----------
@@ -55,6 +61,7 @@ def refresh(model: nn.Module, data: Resident, *, chunk: int = BATCH) -> None:
         network(inputs)
         return take()
 
+    data = data.augmented(augment)
     found = batchnorm.statistics(network, forward, (data.batch(cut).inputs for cut in _cuts(len(data), chunk)))
     for name, buffer in model.named_buffers():
         if name in found:

@@ -160,7 +160,7 @@ def train(
     with exact_arithmetic(exact, run.streams.device):
         if init is not None and checkpoint.latent(init).batchnorm == "stale":
             fit_inputs(run)  # the statistics are those behind quantized activations
-            refresh(run.model, splits["train"])
+            refresh(run.model, splits["train"], augment=run.batches.augment)
         if files is not None:
             files.open(run, record)
         with interruptible(run):

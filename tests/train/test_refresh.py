@@ -1,6 +1,8 @@
 """Fresh batch-norm statistics: those of the whole split, and what the probes refit."""
 
 import copy
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from torch import nn
 
 from landscape.dataset import Dataset
 from landscape.objective import BATCH, Objective
+from landscape.train.augmentation import reference
 from landscape.train.batches import Resident
 from landscape.train.refresh import refresh
 from landscape.train.run import train
@@ -91,6 +94,41 @@ def test_the_loss_at_refreshed_weights_is_the_loss_that_a_probe_refits(deep, ima
     refresh(deep, images)
     assert loss("frozen") == pytest.approx(refitted, rel=1e-12)
     assert abs(stale - refitted) > 1e-3
+
+
+@pytest.mark.parametrize("augment", ["crop=2", "crop=2,flip"])
+def test_augmented_statistics_are_those_that_a_probe_refits_from_images_augmented_so(deep, images, pixels, augment):
+    deep.double()
+    split = pixels.split("train")
+    given: Any = {"precision": "float64", "device": "cpu", "strategy": "loop,examples=16"}
+    f = Objective(deep, split, batchnorm="refit", reference=reference(split, augment), **given)
+    refitted = f.value(f.theta).item()
+    before = images.inputs.clone()
+    refresh(deep, images, augment=augment)
+    assert Objective(deep, split, **given).value(f.theta).item() == pytest.approx(refitted, rel=1e-12)
+    assert torch.equal(images.inputs, before)
+    again = copy.deepcopy(deep)
+    refresh(again, images)
+    assert (again[1].running_var - deep[1].running_var).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("method", ["swa:start=0.5", "ema:decay=0.9", "noise:sigma=0.3+snapshot:cycles=2"])
+def test_runs_end_with_the_statistics_of_their_own_augmentation(deep, pixels, method):
+    settings = Settings(epochs=2, batch_size=16, augment="crop=2,flip")
+    trained = train(pixels, deep, settings, method=method)
+    states = [trained.checkpoint.state, *(state for name, state in trained.kept.items() if name != "last")]
+    assert len(states) == (3 if "snapshot" in method else 1)
+    for state in states:
+        again = copy.deepcopy(trained.model)
+        again.load_state_dict(state)
+        refresh(again, Resident(pixels.split("train"), torch.float32, CPU), augment="crop=2,flip")
+        assert torch.equal(again[1].running_var, state["1.running_var"])
+        assert torch.equal(again[5].running_mean, state["5.running_mean"])
+    again = copy.deepcopy(trained.model)
+    refresh(again, Resident(pixels.split("train"), torch.float32, CPU), augment="crop=2,flip")
+    stale = replace(trained.checkpoint, batchnorm="stale")
+    begun = train(pixels, deep, replace(settings, epochs=0), init=stale).model
+    assert torch.equal(begun[5].running_var, again[5].running_var)
 
 
 @pytest.mark.parametrize("count", [BATCH, BATCH + 1, 2 * BATCH + 30])

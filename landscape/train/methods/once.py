@@ -144,7 +144,7 @@ class Told:
         for width in self.widths if run.history else ():
             network = deepcopy(run.model)
             with at_width(network, width):
-                refresh(network, run.batches.resident)
+                refresh(network, run.batches.resident, augment=run.batches.augment)
                 run.history[-1][f"objective_{width}_bits"] = mean(network.eval(), run)
 
 

@@ -20,7 +20,8 @@ Share = Callable[[int], float]
 class Average:
     """Average the weights of a run whenever it is due; at the end of the run, put the average in their place.
 
-    The last iterate is kept as ``last``, and the batch-norm statistics are those of the average.
+    The last iterate is kept as ``last``, and the batch-norm statistics are those of the average, on training images
+    that are augmented as those of the run.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ class Average:
         """Put the average in the place of the weights of a run, with fresh batch-norm statistics."""
         for name, parameter in run.model.named_parameters():
             parameter.copy_(self.mean[name])
-        refresh(run.model, run.batches.resident)
+        refresh(run.model, run.batches.resident, augment=run.batches.augment)
 
     def forget(self) -> None:
         """Begin anew: the next weights are the first."""

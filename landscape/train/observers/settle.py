@@ -11,6 +11,8 @@ from landscape.train.refresh import normalized, refresh
 class Settle:
     """End a run with batch-norm statistics found afresh over its training split, those of kept weights included.
 
+    The images are augmented, once, as the run augments them.
+
     Parameters
     ----------
     displaced : bool
@@ -33,10 +35,10 @@ class Settle:
         """Find the statistics of the last weights, if there was a step at all, and those of the kept ones."""
         if not run.clock.steps:
             return
-        refresh(run.model, run.batches.resident)
+        refresh(run.model, run.batches.resident, augment=run.batches.augment)
         for name, state in run.kept.items():
             member = deepcopy(run.model)
             member.load_state_dict(state)
-            refresh(member, run.batches.resident)
+            refresh(member, run.batches.resident, augment=run.batches.augment)
             run.kept[name] = on_cpu(member)
         run.stale = False
