@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from landscape.probes.align import Align
 
 SUFFIXES = (".pt", ".pth", ".th")
-FEW = 8  # examples that the permuted network is asked about
 
 
 def align(
@@ -152,6 +151,7 @@ class Alignment(Job):
         from landscape.alignment.exactness import require_same_function
         from landscape.alignment.structure import permuted
         from landscape.alignment.weights import among
+        from landscape.probes.align import FEW, structured
 
         path = self.checkpoints[1]
         second = self.source.checkpoint(path)
@@ -161,7 +161,7 @@ class Alignment(Job):
         model = self.source.network(second, data)
         few = replace(self.source, examples=FEW).objective(second, data, model)
         inputs, _, _ = next(few._resident[0].chunks(FEW))
-        structure = self._structure(model, inputs)
+        structure = structured(model, inputs, self.knobs["structure"])
         order = {name: torch.tensor(units) for name, units in found.permutations().items()}
         require_same_function(model, structure, order, inputs)
         state = {name: tensor for name, tensor in model.state_dict().items() if isinstance(tensor, torch.Tensor)}
@@ -172,14 +172,6 @@ class Alignment(Job):
             moments={kind: _moved(moment, state, structure, order) for kind, moment in second.moments.items()},
             training=second.training | {"alignment": self._record() | {"permutation": digest(found)}},
         )
-
-    def _structure(self, model: Any, inputs: Any) -> Structure:
-        from landscape.alignment.declared import declared
-        from landscape.alignment.tracing import traced
-        from landscape.probes.align import read
-
-        path = self.knobs["structure"]
-        return declared(read(path), model) if path else traced(model, inputs)
 
     def _record(self) -> dict[str, Any]:
         """Say of what a permuted network is made."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
+from landscape.alignment.running import running, tensors
 from landscape.alignment.structure import Permutation, Structure, permuted
-from landscape.alignment.tracing import tensors
 from landscape.alignment.weights import among
 from landscape.engine.network import call
 
@@ -35,7 +33,7 @@ def require_same_function(model: nn.Module, structure: Structure, permutation: P
     ValueError
         If outputs differ by more than rounding.
     """
-    network, given, before = _running(model, inputs)
+    network, given, before = running(model, inputs)
     state = {name: tensor for name, tensor in network.state_dict().items() if isinstance(tensor, Tensor)}
     network.load_state_dict(permuted(state, among(structure, state), permutation), strict=False)
     for old, new in zip(before, tensors(call(network, given)), strict=True):
@@ -48,17 +46,3 @@ def require_same_function(model: nn.Module, structure: Structure, permutation: P
                 f"to {scale:.3g} that differ by {away:.2g}: its structure is none of this network, declare another."
             )
 
-
-def _running(model: nn.Module, inputs: Any) -> tuple[nn.Module, Any, list[Tensor]]:
-    """Return a copy of a model, its inputs and its outputs: in float64, or as they come if it refuses."""
-    network = copy.deepcopy(model).eval()
-    wide = pytree.tree_map_only(Tensor, lambda x: x.double() if x.is_floating_point() else x, inputs)
-    try:
-        double = copy.deepcopy(network).double()
-        return double, wide, _copied(call(double, wide))
-    except (RuntimeError, TypeError):  # such as MPS, which has no float64
-        return network, inputs, _copied(call(network, inputs))
-
-
-def _copied(outputs: Any) -> list[Tensor]:
-    return [tensor.clone() for tensor in tensors(outputs)]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
-from landscape.alignment import products, rules
-from landscape.alignment.atoms import Atoms
-from landscape.alignment.calls import Call, Ledger, NoRule, names
-from landscape.alignment.grouping import groups, layer
-from landscape.alignment.spelled import SPELLED
+from landscape.alignment.following import products, rules
+from landscape.alignment.following.atoms import Atoms
+from landscape.alignment.following.calls import Call, Ledger, NoRule, names
+from landscape.alignment.following.grouping import groups, layer
+from landscape.alignment.following.spelled import SPELLED
+from landscape.alignment.following.units import Units, compact
+from landscape.alignment.running import running, tensors
 from landscape.alignment.structure import Structure, permuted
-from landscape.alignment.units import Units, compact
 from landscape.engine.network import call
 
 RULES = rules.RULES | products.RULES
@@ -60,7 +59,7 @@ def traced(model: nn.Module, inputs: Any) -> Structure:
     """
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        network, given, outputs = _running(model, inputs)
+        network, given, outputs = running(model, inputs)
         state = {name: t for name, t in network.state_dict(keep_vars=True).items() if isinstance(t, Tensor)}
         structure = _followed(network, given, state)
         if not structure.groups:
@@ -71,27 +70,6 @@ def traced(model: nn.Module, inputs: Any) -> Structure:
             )
         _verify(network, given, outputs, state, structure)
     return structure
-
-
-def _running(model: nn.Module, inputs: Any) -> tuple[nn.Module, Any, list[Tensor]]:
-    """Return a copy of the model, its inputs and its outputs: in float64, or as they come if it refuses."""
-    network = deepcopy(model).eval().requires_grad_(False)
-    double = tree_map(lambda x: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x, inputs)
-    try:
-        wide = deepcopy(network).double()
-        return wide, double, list(tensors(call(wide, double)))
-    except RuntimeError:
-        return network, inputs, list(tensors(call(network, inputs)))
-
-
-def tensors(tree: Any) -> Iterator[Tensor]:
-    """Iterate over the tensors in what a model returned: in lists, mappings and objects."""
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, Mapping | list | tuple) or hasattr(tree, "__dict__"):
-        mapping = tree if isinstance(tree, Mapping | list | tuple) else vars(tree)
-        for part in mapping.values() if isinstance(mapping, Mapping) else mapping:
-            yield from tensors(part)
 
 
 def _followed(network: nn.Module, inputs: Any, state: dict[str, Tensor]) -> Structure:

@@ -127,7 +127,7 @@ def align(
 
     end = end.to(objective.theta)
     _expect(objective, end, matching, points)
-    structure = _given(structure, objective) if isinstance(structure, str | None) else structure
+    structure = structured(*_network(objective), structure) if isinstance(structure, str | None) else structure
     objective, plan, parts = planned(objective, store)
     told = _Told(progress, steps if matching == "straight_through" else 0)
     knobs = {"tries": tries, "steps": steps, "lr": lr, "seed": seed}
@@ -206,12 +206,11 @@ def _network(objective: Objective) -> tuple[nn.Module, Any]:
     return model, inputs
 
 
-def _given(path: str | None, objective: Objective) -> Structure:
+def structured(model: nn.Module, inputs: Any, path: str | None) -> Structure:
     """Read the structure of a network from a file, or follow its units through a few examples."""
     from landscape.alignment.declared import declared
     from landscape.alignment.tracing import traced
 
-    model, inputs = _network(objective)
     return traced(model, inputs) if path is None else declared(read(path), model)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.alignment.calls import Call, NoRule
-from landscape.alignment.units import Operand, operand
+from landscape.alignment.following.calls import Call, NoRule
+from landscape.alignment.following.units import Operand, operand
 
 
 def linear(call: Call) -> Tensor:

@@ -7,7 +7,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from landscape.alignment.calls import Call, NoRule, axes, names
+from landscape.alignment.following.calls import Call, NoRule, axes, names
 
 REARRANGING = """
     reshape view reshape_as view_as permute transpose swapaxes swapdims t T mT adjoint flatten unflatten ravel movedim

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from landscape.alignment.atoms import Atoms
+from landscape.alignment.following.atoms import Atoms
+from landscape.alignment.following.units import Units
 from landscape.alignment.structure import Group, Place
-from landscape.alignment.units import Units
 
 
 def groups(units: Units, atoms: Atoms) -> tuple[tuple[Group, ...], list[str]]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape.alignment.units import Units
+from landscape.alignment.following.units import Units
 
 
 class Atoms:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from landscape.alignment.atoms import Atoms
-from landscape.alignment.units import Operand, Units, operand
+from landscape.alignment.following.atoms import Atoms
+from landscape.alignment.following.units import Operand, Units, operand
 
 
 class NoRule(Exception):  # noqa: N818 - no error: the units simply stay

@@ -1,0 +1,1 @@
+"""Following the units of a network through its forward pass: a rule for every operator."""
