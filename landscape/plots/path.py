@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from landscape.plots import field
 from landscape.plots.path_curvature import curvature
@@ -19,10 +21,14 @@ if TYPE_CHECKING:
 
 QUANTITIES = ("loss", "accuracy", "disagreement", "curvature", "training")
 VIEWS = ("t", "arc")
+SHORT = 6  # letters of the name of a split that fits into a line with more
 DASHES = ("-", "--", "-.", (0, (1, 1)))  # one per split, so that a figure printed in gray can be read
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito, a curve each
 OVER = {"loss": "height", "accuracy": "drop"}  # what lies between a quantity and the interpolation of the ends
 SEEN = 0.07  # of the height of the axes: a barrier that is lower is not marked
+NEAR = 0.012  # of the width of the axes: arrows that are closer are moved apart,
+ASIDE = 6.0  # by so many points
+EDGE = 0.3  # of the width of the axes, near which numbers stand on the inner side
 ROOM = 0.1  # of the height of the axes, left free above the curves
 
 
@@ -197,7 +203,9 @@ def _vertical(result: Any, ax: Axes, quantity: str, parts: Any, log: bool | str)
         ax.set(yscale="log", ylim=(finite.min() / ratio**0.05, finite.max() * ratio**ROOM))
     elif finite.size:
         error = field.percent(quantity) * getattr(result, f"{quantity}_error")[:, list(parts)]
-        low, high = np.min(values - np.nan_to_num(error), where=np.isfinite(values), initial=np.inf), finite.max()
+        error = np.where(np.isfinite(error), error, 0.0)
+        low = np.min(values - error, where=np.isfinite(values), initial=np.inf)
+        high = np.max(values + error, where=np.isfinite(values), initial=-np.inf)
         low = 0.0 if quantity == "loss" and finite.min() >= 0 else low
         reach = (high - low) or 1.0
         ax.set_ylim(low - (0.05 * reach if low else 0), high + ROOM * reach)
@@ -220,17 +228,19 @@ def _straight(result: Any, ax: Axes, quantity: str, view: str, parts: Any) -> No
 
 def _between(result: Any, quantity: str, curve: int, split: int) -> np.ndarray:
     """Return the linear interpolation of the ends, in the units drawn."""
-    sign = -1 if quantity == "loss" else 1
-    values, over = getattr(result, quantity)[curve, split], getattr(result, OVER[quantity])[curve, split]
-    with np.errstate(invalid="ignore"):
-        return _finite(field.percent(quantity) * (values + sign * over))
+    values = field.percent(quantity) * getattr(result, quantity)[curve, split]
+    with np.errstate(invalid="ignore"):  # not the values less their heights, which rounding eats where they are large
+        return _finite((1 - result.t) * values[0] + result.t * values[-1])
 
 
 def _barriers(result: Any, ax: Axes, quantity: str, view: str, split: int) -> None:
     """Mark the largest departure of every curve from the interpolation of its ends with an arrow and its number."""
     unit = field.percent(quantity)
     over, error = (unit * getattr(result, f"{OVER[quantity]}{end}")[:, split] for end in ("", "_error"))
-    for c in range(len(result.curve)):
+    reach = max(across(result, c, view)[-1] for c in range(len(over)))
+    marked: dict[int, tuple[float, float, float]] = {}
+    texts: dict[int, str] = {}
+    for c in range(len(over)):
         if not np.isfinite(over[c]).any():
             continue
         k = int(np.nanargmax(_finite(over[c])))
@@ -239,16 +249,39 @@ def _barriers(result: Any, ax: Axes, quantity: str, view: str, split: int) -> No
         low, high = (ax.transAxes.inverted().transform(ax.transData.transform((x, y)))[1] for y in (end, top))
         if not abs(high - low) >= SEEN:
             continue
-        arrow = {"arrowstyle": "<->", "color": _color(c), "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
-        ax.annotate("", (x, top), (x, end), arrowprops=arrow, zorder=4)
-        share = 0.75 if len(over) > 1 else 0.3  # up the arrow: above lower curves, or within the only one
-        right = c % 2 == 0  # barriers of several curves are often at one place
+        marked[c] = x / reach, end, top
         sure = f" \N{PLUS-MINUS SIGN} {number(error[c, k], 2)}" if np.isfinite(error[c, k]) else ""
-        ax.annotate(
-            f"{number(over[c, k])}{sure}", (x, _inside(ax, end, top, share)), xytext=(3 if right else -3, 0),
-            textcoords="offset points", ha="left" if right else "right", va="center", fontsize="small",
-            color=_color(c), path_effects=casing(1.8), zorder=5,
-        )  # fmt: skip
+        texts[c] = f"{number(over[c, k])}{sure}"
+    aside = _aside({c: where for c, (where, _, _) in marked.items()})
+    for c, (where, end, top) in marked.items():
+        _arrow(ax, c, (where * reach, end, top), texts[c], aside[c], where, several=len(over) > 1)
+
+
+def _aside(where: dict[int, float]) -> dict[int, float]:
+    """Tell by how many points arrows at given shares of the width are moved, so that none lies upon another."""
+    found = {}
+    for c, x in where.items():
+        near = [other for other, there in where.items() if abs(there - x) < NEAR]
+        order = sorted(near, key=lambda other: (other % 2 == 0, other))  # last those with numbers to their right
+        found[c] = ASIDE * (order.index(c) - (len(near) - 1) / 2)
+    return found
+
+
+def _arrow(
+    ax: Axes, curve: int, ends: tuple[float, float, float], text: str, aside: float, where: float, *, several: bool
+) -> None:
+    """Draw an arrow (x, from, to), moved aside by points, with its number on the side that has room."""
+    x, end, top = ends
+    place: Any = ax.transData + ScaledTranslation(aside / 72, 0, ax.figure.dpi_scale_trans)  # pyright: ignore
+    arrow = {"arrowstyle": "<->", "color": _color(curve), "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
+    ax.annotate("", (x, top), xytext=(x, end), xycoords=place, textcoords=place, arrowprops=arrow, zorder=4)
+    share = 0.75 if several else 0.3  # up the arrow: above lower curves, or within the only one
+    right = where < EDGE or (curve % 2 == 0 and where < 1 - EDGE)
+    ax.annotate(
+        text, (x, _inside(ax, end, top, share)), xycoords=place, xytext=(3 if right else -3, 0),
+        textcoords="offset points", ha="left" if right else "right", va="center", fontsize="small",
+        color=_color(curve), path_effects=casing(1.8), zorder=5,
+    )  # fmt: skip
 
 
 def _inside(ax: Axes, low: float, high: float, share: float) -> float:
@@ -265,7 +298,8 @@ def _disagreement(result: Any, ax: Axes, split: int, view: str, legend: bool) ->
             ax.plot(x, values, color=_color(c), linestyle=dash)
             ax.fill_between(x, values - error, values + error, color=_color(c), alpha=0.2, linewidth=0)
     ax.set_ylim(bottom=0)
-    ax.set_ylabel(f"answers that differ, {result.split[split]} [%]")
+    part = str(result.split[split])
+    ax.set_ylabel(f"answers that differ,{chr(10) if len(part) > SHORT else ' '}{_plain(part)} [%]")
     if legend:
         ends = (("-", "from the first end's"), ("--", "from the last end's"))
         marks = [Line2D([], [], color="black", linestyle=dash, label=words) for dash, words in ends]
@@ -276,6 +310,7 @@ def _training(result: Any, ax: Axes, log: bool | str) -> Axes:
     ax.plot(result.epoch, _finite(result.objective), color="black", marker="." if len(result.epoch) < 20 else None)
     if field.logarithmic(result.objective, log):
         ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="epoch of the curve's training", ylabel="mean objective of the epoch [nat]")
     return ax
 

@@ -7,7 +7,7 @@ from landscape.plots import draw
 from landscape.plots.export import csv, latex
 from landscape.plots.figure import figure, heading
 from landscape.plots.interactive import interactive
-from landscape.plots.path import knots, panels
+from landscape.plots.path import ASIDE, EDGE, knots, panels
 from landscape.plots.style import VENUES
 from landscape.probes.connect import Connect
 from landscape.probes.path import Path
@@ -92,6 +92,37 @@ def test_the_barrier_is_marked_over_the_interpolation_of_the_ends(make_path):
     np.testing.assert_allclose(dotted[0].get_ydata(), result.loss[0, 0] - result.height[0, 0])
     assert len(dotted) == 2  # the curves share their ends: one for each split
     assert not draw(result, barrier=False).texts
+
+
+def test_barriers_at_one_place_stand_side_by_side(make_path):
+    base = arrays()["loss"][:1] - arrays()["height"][:1]
+    height = np.array([1.5, 1.2])[:, None, None] * 4 * T * (1 - T) * np.ones((2, 1))
+    ax = draw(make_path(loss=base + height, height=height), log=False)
+    one, other = (arrow for arrow in ax.texts if not arrow.get_text())
+    assert one.xy[0] == other.xy[0] == 0.5
+    apart = one.xycoords.transform((0.5, 1))[0] - other.xycoords.transform((0.5, 1))[0]
+    assert apart == pytest.approx(ASIDE / 72 * ax.figure.dpi)
+    assert [text.get_ha() for text in ax.texts if text.get_text()] == ["left", "right"]
+
+
+@pytest.mark.parametrize(("peak", "side"), [(1, "left"), (7, "right")])
+def test_numbers_stand_on_the_inner_side_of_arrows_near_an_edge(make_path, peak, side):
+    height = np.zeros((2, 2, 9))
+    height[:, :, peak] = 1.5
+    ax = draw(make_path(loss=0.1 + height, height=height), log=False)
+    numbers = [text.get_ha() for text in ax.texts if text.get_text()]
+    assert numbers == [side, side]
+    assert min(T[peak], 1 - T[peak]) < EDGE
+
+
+def test_the_interpolation_of_the_ends_is_not_lost_under_huge_losses(make_path):
+    height = np.zeros((2, 2, 9))
+    height[1, :, 1:-1] = 1e38  # next to which the ends are less than rounding
+    loss = np.linspace(0.1, 0.3, 9) + height
+    ax = draw(make_path(loss=loss, height=height))
+    assert ax.get_yscale() == "log"
+    arrow = next(text for text in ax.texts if not text.get_text())
+    assert arrow.xyann[1] == pytest.approx(0.1 + 0.2 * arrow.xyann[0])
 
 
 def test_a_low_barrier_is_not_marked(make_path):
