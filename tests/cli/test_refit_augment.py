@@ -65,11 +65,16 @@ def test_recalibration_follows_the_same_rule(there, ask):
     assert kept.refused("no --refit-augment with --batchnorm keep, got flip")
 
 
-def test_the_subset_that_is_measured_is_augmented(there):
-    made = Source(**AT, batchnorm="refit", examples=30).load(Path("norm.pt")).objective
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_examples_that_are_measured_are_augmented_whichever_they_are(there, split):
+    made = Source(**{**AT, "split": split}, batchnorm="refit", examples=30).load(Path("norm.pt")).objective
     assert made.record()["reference"]["examples"] == made.size == 30
     assert made.reference is not None
-    assert not np.array_equal(*(e.segments[0][0].numpy() for e in (made.reference, made.examples["train"])))
+    (images, targets), (augmented, same) = (e.segments[0] for e in (made.examples[split], made.reference))
+    assert (targets == same).all()
+    changed = (images != augmented).flatten(1).any(1)
+    assert changed.double().mean() > 0.8
+    assert np.isin(augmented.numpy(), np.append(images.numpy(), 0)).all()
 
 
 def test_the_default_is_recorded_and_reproduced(there, measure, ask):
