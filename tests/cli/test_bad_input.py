@@ -334,7 +334,8 @@ def test_usage_is_one_line_with_a_suggestion(here, ask):
 
 def test_plots_that_cannot_be(here, ask, measure):
     assert measure("line", "a.pt", "-o", "l.h5").code == 0
-    assert ask("plot", "l.h5", "-o", "l.gif").refused(".pdf", "l.gif")
+    assert ask("plot", "l.h5", "-o", "l.bmp").refused(".pdf", "l.bmp")
+    assert ask("plot", "l.h5", "-o", "l.gif").refused("a surface with a run", "--trajectory")
     assert ask("plot", "l.h5", "-o", "l.html", "--style", "icml").refused("style")
     assert ask("plot", "l.h5", "--view", "3d").refused("view")
     assert ask("plot", "l.h5", "--split", "val").refused("val")
