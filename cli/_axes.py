@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from landscape.cli._curves import require_files
 from landscape.discovery import did_you_mean
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Axes:
     mark: Annotated[list[Path] | None, Parameter(group=AXES, consume_multiple=True, negative="")] = None
     "Single checkpoints to project and draw, not joined by a line; a folder stands for its checkpoints."
     curve: Annotated[list[Path] | None, Parameter(group=AXES, consume_multiple=True, negative="")] = None
-    "Curves to draw on a plane, by default through their ends and the first bend: results of landscape connect."
+    "Curves to draw on a plane, by default through their ends and the first bend: results of landscape connect or tree."
 
     def frame(self, loaded: Loaded, others: Sequence[Path], count: int, knobs: dict[str, Any]) -> Frame | None:
         """Make the frame that the options ask for; None where the probe's own random directions will do.
@@ -119,9 +120,7 @@ class Axes:
         for path in [*self.trajectory_paths(), *self.mark_paths()]:
             if not path.is_file():
                 raise FileNotFoundError(f"{path}: expected a checkpoint or a folder of them, got no such file.")
-        for path in self.curve or ():
-            if not path.is_file():
-                raise FileNotFoundError(f"{path}: expected a result of landscape connect, got no such file.")
+        require_files(self.curve or ())
 
     @staticmethod
     def _heed(kind: str, knobs: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from landscape.cli._axes import Axes
-from landscape.cli._curves import read
+from landscape.cli._curves import read, require_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ class Curves:
     """Which curves a probe goes along, beside the segment to a second checkpoint."""
 
     curve: Annotated[list[Path] | None, Parameter(group=CURVES, consume_multiple=True, negative="")] = None
-    "Curves between the checkpoints: results of landscape connect."
+    "Curves between the checkpoints: results of landscape connect or tree."
     trajectory: Annotated[list[Path] | None, Parameter(group=CURVES, consume_multiple=True, negative="")] = None
     "Runs, each a polygonal chain: a folder of checkpoints is a run, and files by themselves are one, in order."
 
@@ -40,6 +40,7 @@ class Curves:
         """
         import torch
 
+        from landscape.cli.plot import named
         from landscape.curves import Curve, segment
 
         if len(others) > 1:
@@ -49,9 +50,9 @@ class Curves:
         require_different([Path(loaded.checkpoint.path), *others], [theta, *ends])
         if ends:
             found["segment"] = segment(theta, ends[0])
-        for path in self.curve or ():
-            curve = read(path, theta, *ends)
-            found[_new(found, curve.name)] = curve
+        curves = {name: read(path, theta, *ends) for name, path in named(self.curve or ()).items()}
+        for name, curve in curves.items():
+            found[_new(found, name if len(curves) > 1 else curve.name)] = curve
         for run, paths in Axes(trajectory=self.trajectory).runs().items():
             found[_new(found, run)] = Curve("chain", torch.stack(loaded.vectors(_several(run, paths))))
         if not found:
@@ -66,9 +67,7 @@ class Curves:
         OSError
             If a curve or a checkpoint of the trajectory is missing.
         """
-        for path in self.curve or ():
-            if not path.is_file():
-                raise FileNotFoundError(f"{path}: expected a result of landscape connect, got no such file.")
+        require_files(self.curve or ())
         Axes(trajectory=self.trajectory).check()
 
     def files(self) -> list[Path]:
@@ -101,7 +100,8 @@ def _several(run: str, paths: list[Path]) -> list[Path]:
 
 
 def _new(taken: dict[str, Any], name: str) -> str:
-    number = 2
-    while name in taken:
-        name, number = f"{name.rstrip('0123456789')}{number}", number + 1
-    return name
+    """Return a name, or where it is taken the first that is free of it and a number."""
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name}-{number}", number + 1
+    return free

@@ -58,6 +58,31 @@ def test_a_curve_is_followed_from_either_end(there, measure):
     np.testing.assert_array_equal(load("alone.h5").loss[0], one.loss[1])
 
 
+def test_several_curves_bear_the_names_of_their_files(there, measure):
+    shutil.copy("a.connect.h5", "other.h5")
+    assert measure("path", "a.pt", "--curve", "a.connect.h5", "other.h5", "--points", "3").code == 0
+    assert load("a.path.h5").curve.tolist() == ["a.connect", "other"]
+
+
+def test_an_edge_of_a_tree_is_a_curve(there, measure):
+    words = ["--epochs", "1", "--points", "3", "--examples", "60"]
+    assert measure("tree", "a.pt", "b.pt", "c.pt", *words).code == 0
+    tree = load("a.tree.h5")
+    stems = [name.split(" to ") for name in tree.edge.tolist()]
+    for k, (one, other) in enumerate(stems):
+        ends = (f"{other}.pt", f"{one}.pt")  # turned around
+        assert measure("path", *ends, "--curve", "a.tree.h5", "--points", "3", "-o", f"{k}.h5").code == 0
+        found = load(f"{k}.h5")
+        assert found.curve.tolist() == ["segment", "bezier"]
+        assert found.length[1] == pytest.approx(tree.length[k], rel=1e-9)
+    (middle,) = set(stems[0]) & set(stems[1])
+    answer = measure("path", f"{middle}.pt", "--curve", "a.tree.h5", "-o", "both.h5")
+    assert answer.refused("a.tree.h5", *tree.edge.tolist(), "give the other network too")
+    ends = [name for pair in stems for name in pair if name != middle]
+    answer = measure("path", *(f"{name}.pt" for name in ends), "--curve", "a.tree.h5", "-o", "none.h5")
+    assert answer.refused("a.tree.h5", *tree.edge.tolist())
+
+
 def test_what_was_measured_can_be_measured_again(there, measure, ask):
     words = ["--curve", "a.connect.h5", "--trajectory", "run-a", "--curvature", "2", "--limit", "20"]
     assert measure("path", "a.pt", "b.pt", *words).code == 0
@@ -100,6 +125,7 @@ def test_curves_of_others_are_refused(there, measure, ask):
     assert refused("--curve", "a.connect.h5", checkpoints=("a.pt", "c.pt"))("a.connect.h5", "between others")
     assert refused("--curve", "a.connect.h5", checkpoints=("c.pt",))("a.connect.h5", "between others")
     assert refused("--curve", "none.h5")("none.h5", "no such file")
+    assert refused("--curve", "run-a")("run-a", "a folder")
     assert refused("--curve", "a.pt")("a.pt")
     assert measure("line", "a.pt", "-o", "line.h5").code == 0
     assert refused("--curve", "line.h5")("line.h5", "landscape connect", "got a line")
@@ -155,3 +181,26 @@ def test_a_chain_goes_through_its_checkpoints(there, measure):
     assert measure("line", str(files[1]), "-o", "one.h5").code == 0
     middle = load("one.h5")
     assert found.loss[0, 0, 2] == pytest.approx(float(middle.loss[0, 1]), rel=1e-4)
+
+
+def test_buffers_that_do_not_move_are_told(here, ask):
+    code = (
+        "import torch\nfrom torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.layer = nn.Linear(2, 2)\n"
+        "        self.register_buffer('shift', torch.zeros(2))\n"
+        "    def forward(self, x):\n"
+        "        return self.layer(x - self.shift)\n"
+        "def build():\n    return Net()\n"
+        "def load():\n    return torch.randn(20, 2, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 2\n"
+    )
+    (here / "net.py").write_text(code)
+    for name, shift in (("x.pt", 0.0), ("y.pt", 1.0)):
+        weight = torch.randn(2, 2, generator=torch.Generator().manual_seed(int(shift)))
+        state = {"layer.weight": weight, "layer.bias": torch.zeros(2), "shift": torch.full((2,), shift)}
+        torch.save(state, here / name)
+    net = ("--model", "net.py:build", "--data", "net.py:load", "--points", "3", "--plot", "none")
+    with pytest.warns(UserWarning, match="y.pt: its buffers shift are not those of x.pt"):
+        assert ask("path", "x.pt", "y.pt", *net).code == 0
