@@ -273,8 +273,27 @@ class Loaded:
         for path in paths:
             other = self.rounding.seen(checkpoint.read(path, trust=self.source.trust, key=self.source.key))
             self._warn_of_another_augmentation(other)
-            found.append(self.objective.pack(checkpoint.fitted(other, deepcopy(self.model))))
+            model = checkpoint.fitted(other, deepcopy(self.model))
+            self._warn_of_other_buffers(model, path)
+            found.append(self.objective.pack(model))
         return found
+
+    def _warn_of_other_buffers(self, model: Any, path: Path) -> None:
+        """Only parameters move between networks; numbers kept beside them, but for statistics, stay the first one's."""
+        import torch
+
+        norms = {name for name, _ in self.objective.network.norms}
+        own = dict(self.model.named_buffers())
+        other = [
+            name for name, buffer in model.named_buffers()
+            if name.rpartition(".")[0] not in norms and not (name in own and torch.equal(buffer, own[name]))
+        ]  # fmt: skip
+        if other:
+            warnings.warn(
+                f"{path}: its buffers {', '.join(other[:4])} are not those of {self.checkpoint.path}; buffers do not "
+                "move, so this network is seen with those of the first.",
+                stacklevel=2,
+            )
 
     def _warn_of_another_augmentation(self, other: Checkpoint) -> None:
         """Statistics are refitted as suits the first network; one that was trained otherwise looks worse than it is."""
