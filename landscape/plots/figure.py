@@ -275,6 +275,7 @@ def _fit(drawn: Figure) -> None:
     tall = rows * max(ax.get_tightbbox().height for ax in panels) + around
     pad = 2 * drawn.get_layout_engine().get()["h_pad"] * (1 + rows + len(texts))
     drawn.set_figheight(tall / drawn.dpi + pad + 0.5 * rcParams["font.size"] / 72)
+    drawn.draw_without_rendering()  # names that stand aslant have their room from the second pass on
 
 
 def _legend(drawn: Figure, axes: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 VIEWS = ("graph", "matrix", "loss")
 LABEL = "saddle [nat]"
+LONG = 8  # letters of a name, above which it is drawn in brief beside others
 
 
 def tree(
@@ -99,6 +101,20 @@ def layout(distance: np.ndarray) -> tuple[np.ndarray, float]:
     return flat, float(np.sqrt(((distance - apart) ** 2).sum() / (distance**2).sum()))
 
 
+def brief(names: list[str]) -> list[str]:
+    """Leave out of long names the whole words that all of them begin with and end with."""
+    first = _words(names)
+    last = _words([name[first:][::-1] for name in names])
+    short = [name[first : len(name) - last] for name in names]
+    return short if max(map(len, names)) > LONG and all(short) else names
+
+
+def _words(names: list[str]) -> int:
+    """Count the letters of the words, with what parts them, that all names begin with."""
+    shared = commonprefix(names)
+    return max((k + 1 for k, letter in enumerate(shared) if not letter.isalnum()), default=0)
+
+
 def _graph(result: Tree, ax: Axes, log: bool, cmap: str, colorbar: bool) -> None:
     from matplotlib.collections import LineCollection
 
@@ -111,7 +127,7 @@ def _graph(result: Tree, ax: Axes, log: bool, cmap: str, colorbar: bool) -> None
         lines.set_array(result.edge_saddle[chosen])
         drawn = ax.add_collection(lines)
     ax.scatter(*place.T, s=22, color="black", zorder=3)
-    for name, (x, y) in zip(result.network.tolist(), place, strict=True):
+    for name, (x, y) in zip(brief(result.network.tolist()), place, strict=True):
         ax.annotate(name, (x, y), (0, 5), textcoords="offset points", ha="center", path_effects=casing(), zorder=4)
     for k in np.flatnonzero(result.kept):
         x, y = place[result.end[k]].mean(0)

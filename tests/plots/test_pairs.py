@@ -7,7 +7,7 @@ import pytest
 from landscape.plots import draw
 from landscape.plots.figure import figure
 from landscape.plots.interactive import interactive
-from landscape.plots.tree import layout
+from landscape.plots.tree import brief, layout
 from landscape.probes.barriers import Barriers
 from landscape.probes.tree import Tree
 
@@ -129,6 +129,28 @@ def test_the_whole_figure_has_the_graph_and_the_matrix(grown):
     titles = [ax.get_title() for ax in figure(grown).axes]
     assert "trained curves" in titles
     assert any("below" in title for title in titles)
+
+
+def test_long_names_are_told_by_the_words_in_which_they_differ():
+    assert brief(["digits-run-10.best", "digits-run-11.best"]) == ["10", "11"]
+    assert brief(["a-1", "a-2"]) == ["a-1", "a-2"]
+    assert brief(["experiment-1", "experiment-1-b"]) == ["1", "1-b"]
+    assert brief(["experiment-", "experiment-2"]) == ["experiment-", "experiment-2"]
+
+
+def test_long_names_of_many_networks_are_on_the_page():
+    names = [f"experiment-{k}-of-a-long-study" for k in range(9)]
+    values = np.ones((1, 9, 9)) - np.eye(9)
+    found = Barriers(
+        split=["train"], first=names, second=names, loss=np.ones((1, 9)), loss_error=np.ones((1, 9)), barrier=values,
+        barrier_error=values, t=np.full((1, 9, 9), 0.5), rise=values, rise_error=values, distance=values[0],
+    )
+    drawn = figure(found)
+    drawn.draw_without_rendering()
+    for ax in drawn.axes:
+        box = ax.get_tightbbox()
+        assert box.y0 >= 0
+        assert box.x0 >= 0
 
 
 def test_unknown_views_and_splits_of_trees_are_refused(grown):
