@@ -72,10 +72,6 @@ class OnCurve(nn.Module):
             for module, key, parameter in own:
                 module._parameters[key] = parameter
 
-    def penalty(self) -> Tensor:
-        """Return half the squared length of the weights at the point t, as a function of the bends."""
-        return 0.5 * self.point().square().sum()
-
     def point(self) -> Tensor:
         """Return the weights at the point t, (D,), as a function of the bends."""
         first, *inner, last = mixture(self.shape, self.count, self.t.item())

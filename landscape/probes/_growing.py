@@ -13,7 +13,7 @@ from landscape.connection.tree import Edge, spanning, untried
 from landscape.curves import Curve
 from landscape.parts import Parts
 from landscape.probes._along import along, planned
-from landscape.probes._networks import along_tree, matrix, pairs, segments
+from landscape.probes._networks import along_tree, matrix, of_networks, segments
 from landscape.probes.path import Path
 from landscape.train.settings import Settings
 
@@ -69,7 +69,7 @@ def grown(
     arrays = _tree(known, known_errors, kept) | _edges(tried, kept, names)
     arrays |= {
         "network": names, "other": names, "split": straight.split, "t": straight.t,
-        "loss": _ends(straight.loss, count), "loss_error": _ends(straight.loss_error, count),
+        "loss": of_networks(straight.loss, count), "loss_error": of_networks(straight.loss_error, count),
         "distance": matrix(straight.distance, count), "segment_saddle": saddles, "segment_saddle_error": errors,
     }  # fmt: skip
     return arrays, {
@@ -115,16 +115,9 @@ def _of_segments(straight: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     found = []
     for values, of in zip(saddle(straight)[:2], (straight.loss, straight.loss_error), strict=True):
         laid = matrix(values, count)
-        np.fill_diagonal(laid, _ends(of, count)[0])
+        np.fill_diagonal(laid, of_networks(of, count)[0])
         found.append(laid)
     return found[0], found[1]
-
-
-def _ends(values: np.ndarray, count: int) -> np.ndarray:
-    """Return what was measured of the networks themselves, at the ends of segments: (split, network)."""
-    first, _ = pairs(count)
-    from_first = np.flatnonzero(first == 0)
-    return np.stack([values[0, :, 0], *(values[curve, :, -1] for curve in from_first)], 1)
 
 
 def _tree(known: np.ndarray, errors: np.ndarray, kept: list[Edge]) -> dict[str, np.ndarray]:

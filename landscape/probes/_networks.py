@@ -61,6 +61,13 @@ def matrix(values: np.ndarray, count: int, diagonal: float = 0.0) -> np.ndarray:
     return found
 
 
+def of_networks(values: np.ndarray, count: int) -> np.ndarray:
+    """Return what was measured along all segments (P, ..., t) at the networks, their ends: (..., count)."""
+    first, _ = pairs(count)
+    from_first = np.flatnonzero(first == 0)
+    return np.stack([values[0, ..., 0], *(values[curve, ..., -1] for curve in from_first)], -1)
+
+
 def mean_of_pairs(values: np.ndarray) -> tuple[float, float]:
     r"""Return the mean of a symmetric matrix over all pairs, and its standard error over networks.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.probes._cost import Cost
-from landscape.probes._networks import matrix, mean_of_pairs, networks, pairs, segments
+from landscape.probes._networks import matrix, mean_of_pairs, networks, of_networks, pairs, segments
 from landscape.probes.path import Path
 from landscape.result import Result, quantity
 
@@ -137,7 +137,8 @@ def barriers(
     objective, plan, _ = planned(objective, store)
     measured = Path(**along(objective, curves, points, store=store, progress=progress))
     return Barriers(
-        split=measured.split, first=np.array(list(found)), second=np.array(list(found)), **_ends(measured, len(found)),
+        split=measured.split, first=np.array(list(found)), second=np.array(list(found)),
+        loss=of_networks(measured.loss, len(found)), loss_error=of_networks(measured.loss_error, len(found)),
         **_matrices(measured, len(found)), distance=matrix(measured.distance, len(found)),
         origin=objective.record() | {
             "plan": plan,
@@ -150,15 +151,6 @@ def barriers(
 def cost(objective: Objective, *, thetas: int = 2, points: int = 25, **_: Any) -> Cost:
     """Tell what the barriers between so many networks cost."""
     return Cost(points=thetas * (thetas - 1) // 2 * (points - 2) + thetas, vectors=thetas + 1, alone=True)
-
-
-def _ends(measured: Path, count: int) -> dict[str, np.ndarray]:
-    """Return the losses of the networks themselves, (split, network)."""
-    first, second = pairs(count)
-    at = [(int(np.flatnonzero(first == 0)[k - 1]), -1) if k else (0, 0) for k in range(count)]
-    return {
-        name: np.stack([getattr(measured, name)[curve, :, t] for curve, t in at], 1) for name in ("loss", "loss_error")
-    }
 
 
 def _matrices(measured: Path, count: int) -> dict[str, np.ndarray]:
