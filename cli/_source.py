@@ -275,8 +275,22 @@ class Loaded:
             self._warn_of_another_augmentation(other)
             model = checkpoint.fitted(other, deepcopy(self.model))
             self._warn_of_other_buffers(model, path)
+            self._warn_of_other_fixed(model, path)
             found.append(self.objective.pack(model))
         return found
+
+    def _warn_of_other_fixed(self, model: Any, path: Path) -> None:
+        """Of a network that differs in parameters that are held fixed, what is seen is not that network."""
+        import torch
+
+        moved, own = {block.name for block in self.objective.blocks}, dict(self.model.named_parameters())
+        other = [n for n, p in model.named_parameters() if n not in moved and not torch.equal(p, own[n])]
+        if other:
+            warnings.warn(
+                f"{path}: its parameters {', '.join(other[:4])} are not those of {self.checkpoint.path} and held fixed "
+                "by --parameters, so this network is seen with those of the first: losses at its end are not its own.",
+                stacklevel=2,
+            )
 
     def _warn_of_other_buffers(self, model: Any, path: Path) -> None:
         """Only parameters move between networks; numbers kept beside them, but for statistics, stay the first one's."""

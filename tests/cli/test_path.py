@@ -84,6 +84,11 @@ def test_an_edge_of_a_tree_is_a_curve(there, measure):
     assert answer.refused("a.tree.h5", *tree.edge.tolist())
 
 
+def test_an_end_that_differs_in_what_is_held_fixed_is_told(there, measure):
+    with pytest.warns(UserWarning, match=r"b.pt: its parameters .*3.weight.* are not those of a.pt and held fixed"):
+        assert measure("path", "a.pt", "b.pt", "--parameters", "1.*", "--points", "3").code == 0
+
+
 def test_what_was_measured_can_be_measured_again(there, measure, ask):
     words = ["--curve", "a.connect.h5", "--trajectory", "run-a", "--curvature", "2", "--limit", "20"]
     assert measure("path", "a.pt", "b.pt", *words).code == 0
