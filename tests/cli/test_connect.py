@@ -70,7 +70,8 @@ def test_the_size_of_batches_of_training_and_of_batch_norm_are_two_options(here,
 
 
 def test_only_the_parameters_that_are_named_move(here, measure):
-    done = measure("connect", "a.pt", "b.pt", *FEW, "--parameters", "*.weight")
+    with pytest.warns(UserWarning, match=r"b.pt: its parameters 1.bias, .* held fixed by --parameters"):
+        done = measure("connect", "a.pt", "b.pt", *FEW, "--parameters", "*.weight")
     assert done.code == 0, done.err
     assert load("a.connect.h5").control.shape[1] < 8970
 
