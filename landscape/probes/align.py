@@ -152,9 +152,8 @@ def align(
 
 def cost(objective: Objective, *, points: int = 25, repair: bool = True, **_: Any) -> Cost:
     """Tell what the segments cost, as if there were something to repair; matching comes on top."""
-    if objective.network.norms:
-        return Cost(points=2 * points * (2 if objective.batchnorm == "refit" else 1), vectors=6)
-    return Cost(points=points * (2 + 2 * repair), vectors=6)
+    mended = 2 * repair if not objective.network.norms else 0  # statistics are found first
+    return Cost(points=points * (2 + mended), vectors=6, alone=True)
 
 
 class _Told:

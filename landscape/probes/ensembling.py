@@ -194,5 +194,4 @@ def ensembling(
 
 def cost(objective: Objective, *, points: int | None = None, **_: Any) -> Cost:
     """Tell what one curve costs; of a trajectory whose points are not given, as if it had 11 checkpoints."""
-    passes = 2 if objective.batchnorm == "refit" and objective.network.norms else 1
-    return Cost(points=passes * 3 * ((points or 11) - 1), vectors=6)
+    return Cost(points=3 * ((points or 11) - 1), vectors=6, alone=True)

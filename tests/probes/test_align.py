@@ -219,10 +219,11 @@ def test_what_cannot_be_aligned_is_refused():
         align(linear, linear.theta + 1)
 
 
-def test_the_cost_counts_refitted_segments_twice():
+def test_the_cost_counts_the_passes_that_repair_adds():
     assert cost(pair("mlp")[0], points=10).points == 40
     assert cost(pair("mlp")[0], points=10, repair=False).points == 20
-    assert cost(pair("resnet")[0], points=10).points == 40
+    refitted = cost(pair("resnet")[0], points=10)  # the price of a point knows of the refitting
+    assert (refitted.points, refitted.alone) == (20, True)
 
 
 class Routed(nn.Module):
