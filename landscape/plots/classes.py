@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plots import field, overlay, scale
-from landscape.plots.path import COLORS as CURVES
+from landscape.plots.along import COLORS as CURVES
 from landscape.plots.style import BLUE, COLORS, ORANGE, number, style
 from landscape.result import Result
 

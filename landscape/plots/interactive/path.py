@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from landscape.plots import field
+from landscape.plots.along import COLORS, knots
 from landscape.plots.interactive._numbers import BARE, alone, light, menu
-from landscape.plots.path import COLORS, knots, panels
+from landscape.plots.path import panels
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
