@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from landscape.plots import draw
+from landscape.plots.along import knots
 from landscape.plots.export import csv, latex
 from landscape.plots.figure import figure, heading
 from landscape.plots.interactive import interactive
-from landscape.plots.path import ASIDE, EDGE, knots, panels
+from landscape.plots.path import panels
+from landscape.plots.path_barriers import ASIDE, EDGE
 from landscape.plots.style import VENUES
 from landscape.probes.connect import Connect
 from landscape.probes.path import Path
