@@ -94,6 +94,11 @@ class Alignment(Job):
         from landscape.probes.align import read
 
         super()._check()
+        if self.source.parameters != "*":
+            raise ValueError(
+                f"Expected all parameters, got --parameters {self.source.parameters}: units are permuted with all their "
+                "weights, so leave --parameters out."
+            )
         if self.knobs["structure"]:
             read(self.knobs["structure"])
         for path in self.checkpoints:
