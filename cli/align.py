@@ -96,8 +96,8 @@ class Alignment(Job):
         super()._check()
         if self.source.parameters != "*":
             raise ValueError(
-                f"Expected all parameters, got --parameters {self.source.parameters}: units are permuted with all their "
-                "weights, so leave --parameters out."
+                f"Expected all parameters, got --parameters {self.source.parameters}: units are permuted with all of "
+                "their weights, so leave --parameters out."
             )
         if self.knobs["structure"]:
             read(self.knobs["structure"])
