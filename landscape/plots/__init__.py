@@ -6,8 +6,6 @@ import inspect
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +22,8 @@ MARK = "landscape: loss surfaces of neural networks"  # by which a figure of our
 def draw(result: Result, ax: Axes | None = None, **style: Any) -> Axes:
     """Draw any result: with its own plot if it has one, else by its dimensions.
 
-    A file ``plots/<kind>.py`` with a function ``<kind>(result, ax, **style)`` is preferred. Otherwise the first
+    A file ``plots/<kind>.py`` with a function ``<kind>(result, ax, **style)`` is preferred, that of the
+    nearest kind that the result is. Otherwise the first
     quantity that is not a coordinate is drawn, as a line over one axis or as filled contours over two.
 
     Parameters
@@ -45,9 +44,10 @@ def draw(result: Result, ax: Axes | None = None, **style: Any) -> Axes:
         If the plot of that kind has no such knob, or the result has neither a plot of its own nor a quantity over
         one or two axes.
     """
+    from landscape.plots import kinds
     from landscape.plots import style as look
 
-    plot = _plot(type(result).__name__.lower())
+    plot = kinds.own(__name__, result) or _by_dimensions
     known = inspect.signature(plot).parameters
     unknown = [] if "style" in known else [name for name in style if name not in known]
     if unknown:
@@ -107,12 +107,6 @@ def _axes(projection: str | None) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.figure().add_subplot(projection=projection)
-
-
-def _plot(kind: str) -> Any:
-    name = f"{__name__}.{kind}"
-    found = getattr(import_module(name), kind, None) if find_spec(name) else None
-    return found or _by_dimensions
 
 
 def _by_dimensions(result: Result, ax: Axes, **style: Any) -> Axes:

@@ -7,8 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import numpy as np
 
 from landscape.plots import field
 from landscape.plots.bits_table import bits_table
+from landscape.plots.kinds import own
 from landscape.plots.summary import summary
 from landscape.result import Result, replaced
 
@@ -109,10 +108,9 @@ def latex(result: Result, path: str | os.PathLike) -> None:
     OSError
         If the file cannot be written; a file already at `path` is then left as it was.
     """
-    kind = type(result).__name__
-    name = f"landscape.plots.{kind.lower()}"
-    write = getattr(import_module(name), "latex", None) if find_spec(name) else None
+    write = own("landscape.plots", result, "latex")
     if write is None:
+        kind = type(result).__name__
         raise ValueError(f"{path}: expected a result with a table in LaTeX, got a {kind}: export it as CSV.")
     with replaced(path) as part:
         Path(part).write_text(write(result) + "\n", encoding="utf-8")

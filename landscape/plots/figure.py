@@ -13,6 +13,7 @@ from matplotlib import rcParams
 
 from landscape.plots import draw, field, overlay, scale
 from landscape.plots.bits_grid import BANDS, bits_grid
+from landscape.plots.kinds import lineage
 from landscape.plots.path_grid import path_grid
 from landscape.plots.quantized import bits, quantized
 from landscape.plots.saddle_grid import saddle_grid
@@ -34,7 +35,6 @@ KINDS = {
 }
 
 
-ALONG = ("Path", "Connect", "Align")  # results along curves
 OVERLAYS = {"Spectrum": "spectra", "Bits": "several"}  # functions that draw several results over one pair of axes
 PANELS = {  # views of a kind that stand side by side
     "Ensemble": ("loss", "accuracy", "reliability"),
@@ -94,7 +94,7 @@ def figure(
         return bits_grid({"": result}, venue=venue, title=words, **style)  # pyright: ignore
     if classes:
         return _classes(result, venue, title, style)
-    if type(result).__name__ in ALONG and "quantity" not in style:
+    if "Path" in lineage(result) and "quantity" not in style:
         with look.style(venue) as page:
             words = wrapped(heading(result) if title is None else title, page.text, page)
         return path_grid(result, venue=venue, title=words, **style)
@@ -350,7 +350,7 @@ def _part(result: Any) -> str:
 
 def _between(result: Any) -> list[str]:
     """Say at how many points of curves what was measured: on how many examples, with which batch-norm statistics."""
-    if type(result).__name__ not in ALONG:
+    if "Path" not in lineage(result):
         return []
     splits, policy = result.origin.get("splits"), result.origin.get("batchnorm")
     known = splits if isinstance(splits, dict) else {}

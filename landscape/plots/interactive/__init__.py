@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from landscape.plots.figure import named
 from landscape.plots.interactive._page import write_html
+from landscape.plots.kinds import own
 from landscape.result import Result
 
 if TYPE_CHECKING:
@@ -46,23 +45,17 @@ def interactive(
     -----
     Arrays go in as float32 and axes as one row each: 25 kB for 51 x 51 points. Values that are not finite are gaps.
     """
+    from landscape.plots.interactive._dimensions import by_dimensions
+
     if not isinstance(results, Mapping):
         results = named([results] if isinstance(results, Result) else list(results))
     kinds = sorted({type(result).__name__ for result in results.values()})
     if len(kinds) != 1:
         told = ", ".join(kinds) or "none"
         raise ValueError(f"Expected results, one kind at a time, got {told}: draw them separately.")
-    figure = _twin(kinds[0].lower())(dict(results))
+    figure = (own(__name__, next(iter(results.values()))) or by_dimensions)(dict(results))
     if path is not None:
         write_html(figure, path)
     return figure
 
 
-def _twin(kind: str) -> Callable[[dict[str, Any]], Figure]:
-    """Find the interactive figure of a kind of result."""
-    name = f"{__name__}.{kind}"
-    if find_spec(name):
-        return getattr(import_module(name), kind)
-    from landscape.plots.interactive._dimensions import by_dimensions
-
-    return by_dimensions
