@@ -14,11 +14,13 @@ from landscape.result import load
 
 
 @pytest.fixture(scope="session")
-def connected(trained):
-    """The folder of networks, with a curve between a.pt and b.pt."""
+def connected(trained, tmp_path_factory):
+    """A folder of its own, with a curve between a.pt and b.pt: the folder of networks is everybody's."""
+    folder = tmp_path_factory.mktemp("connected")
     words = ["--epochs", "1", "--points", "3", "--examples", "60", "--plot", "none", "--device", "cpu"]
-    assert run(["connect", str(trained / "a.pt"), str(trained / "b.pt"), *words]) == 0
-    return trained
+    place = ["-o", str(folder / "a.connect.h5")]
+    assert run(["connect", str(trained / "a.pt"), str(trained / "b.pt"), *words, *place]) == 0
+    return folder
 
 
 @pytest.fixture
