@@ -49,8 +49,7 @@ class Axes:
             If checkpoints are missing, or too many for the kind.
         """
         if loaded.rounding.plane:
-            shown = [*self.trajectory_paths(), *self.mark_paths(), *(self.curve or ())]
-            loaded.rounding.refuse_axes(others, self.directions, shown)
+            loaded.rounding.refuse_axes(others, self.directions, self._drawn())
             self._heed("bitplane", knobs)
             return loaded.rounding.frame(loaded.objective, loaded.model, loaded.original.quantization)
         if self.curve and count < 2:
@@ -86,12 +85,16 @@ class Axes:
 
     def mark_paths(self) -> list[Path]:
         """List the single checkpoints."""
-        return [inside for path in self.mark or () for inside in (_inside(path) if path.is_dir() else [path])]
+        return [inside for path in self.mark or () for inside in _inside(path)]
+
+    def _drawn(self) -> list[Path]:
+        """List the files that are drawn on the axes."""
+        return [*self.trajectory_paths(), *self.mark_paths(), *(self.curve or ())]
 
     def files(self) -> list[Path]:
         """List the files that decide the axes, beside the checkpoints that are arguments."""
         vectors = [Path(self.directions)] if self.directions and self.directions not in KINDS else []
-        return [*self.trajectory_paths(), *self.mark_paths(), *(self.curve or ()), *vectors]
+        return [*self._drawn(), *vectors]
 
     def record(self) -> dict[str, Any]:
         """Return the options as plain JSON, with absolute paths."""
@@ -190,7 +193,7 @@ class Axes:
         for run, paths in (self.runs() if trajectory else {}).items():
             frame = frame.project([p.stem for p in paths], loaded.vectors(paths), [run] * len(paths))
         for path in self.mark or ():
-            inside = _inside(path) if path.is_dir() else [path]
+            inside = _inside(path)
             names = [f"{path.stem}/{p.stem}" if path.is_dir() else p.stem for p in inside]
             frame = frame.project(names, loaded.vectors(inside))
         if not curves:
@@ -214,11 +217,13 @@ def _local(kind: str, loaded: Loaded, count: int, knobs: dict[str, Any]) -> Fram
     return directions.random(objective, count, norms=loaded.norms, **chosen)
 
 
-def _inside(folder: Path) -> list[Path]:
-    """List the checkpoints of a folder by name, 9 before 10."""
-    found = sorted((p for p in folder.iterdir() if p.suffix in WEIGHTS), key=_numbered)
+def _inside(path: Path) -> list[Path]:
+    """List the checkpoints of a folder by name, 9 before 10; a file stands for itself."""
+    if not path.is_dir():
+        return [path]
+    found = sorted((p for p in path.iterdir() if p.suffix in WEIGHTS), key=_numbered)
     if not found:
-        raise ValueError(f"{folder}: expected a folder of checkpoints, got none in it.")
+        raise ValueError(f"{path}: expected a folder of checkpoints, got none in it.")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -274,37 +274,25 @@ class Loaded:
             other = self.rounding.seen(checkpoint.read(path, trust=self.source.trust, key=self.source.key))
             self._warn_of_another_augmentation(other)
             model = checkpoint.fitted(other, deepcopy(self.model))
-            self._warn_of_other_buffers(model, path)
-            self._warn_of_other_fixed(model, path)
+            self._warn_of_what_stays(model, path)
             found.append(self.objective.pack(model))
         return found
 
-    def _warn_of_other_fixed(self, model: Any, path: Path) -> None:
-        """Of a network that differs in parameters that are held fixed, what is seen is not that network."""
-        import torch
-
-        moved, own = {block.name for block in self.objective.blocks}, dict(self.model.named_parameters())
-        other = [n for n, p in model.named_parameters() if n not in moved and not torch.equal(p, own[n])]
-        if other:
+    def _warn_of_what_stays(self, model: Any, path: Path) -> None:
+        """Only parameters that move are another network's; what it has otherwise, but for statistics, is not seen."""
+        first, moved = self.checkpoint.path, {block.name for block in self.objective.blocks}
+        norms = {name for name, _ in self.objective.network.norms}
+        held = _differing(model.named_parameters(), self.model.named_parameters())
+        if fixed := [name for name in held if name not in moved]:
             warnings.warn(
-                f"{path}: its parameters {', '.join(other[:4])} are not those of {self.checkpoint.path} and held fixed "
+                f"{path}: its parameters {', '.join(fixed[:4])} are not those of {first} and held fixed "
                 "by --parameters, so this network is seen with those of the first: losses at its end are not its own.",
                 stacklevel=2,
             )
-
-    def _warn_of_other_buffers(self, model: Any, path: Path) -> None:
-        """Only parameters move between networks; numbers kept beside them, but for statistics, stay the first one's."""
-        import torch
-
-        norms = {name for name, _ in self.objective.network.norms}
-        own = dict(self.model.named_buffers())
-        other = [
-            name for name, buffer in model.named_buffers()
-            if name.rpartition(".")[0] not in norms and not (name in own and torch.equal(buffer, own[name]))
-        ]  # fmt: skip
-        if other:
+        kept = _differing(model.named_buffers(), self.model.named_buffers())
+        if other := [name for name in kept if name.rpartition(".")[0] not in norms]:
             warnings.warn(
-                f"{path}: its buffers {', '.join(other[:4])} are not those of {self.checkpoint.path}; buffers do not "
+                f"{path}: its buffers {', '.join(other[:4])} are not those of {first}; buffers do not "
                 "move, so this network is seen with those of the first.",
                 stacklevel=2,
             )
@@ -352,6 +340,14 @@ class Loaded:
         known = self.checkpoint
         specs = [known.model.name if known.model else "", known.data.name if known.data else "", known.loss]
         return {file: sha256(file) for file in sorted(filter(None, map(discovery.source, specs)))}
+
+
+def _differing(tensors: Iterable[tuple[str, Tensor]], others: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Name the tensors that are not equal to those of the same name among others."""
+    import torch
+
+    known = dict(others)
+    return [name for name, tensor in tensors if not (name in known and torch.equal(tensor, known[name]))]
 
 
 def _with_layers(module: Any, path: Path) -> Any:

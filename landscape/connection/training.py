@@ -142,6 +142,11 @@ def settled(objective: Objective, settings: Settings) -> Settings:
     return replace(settings, precision=precision)
 
 
+def steps(objective: Objective, settings: Settings) -> int:
+    """Count the steps of a training on the first split."""
+    return settings.epochs * -(-objective.size // settings.batch_size)
+
+
 def prepared(objective: Objective, curve: Curve, settings: Settings, sampling: str = "t") -> Run:
     """Return a run that trains a curve, ready to fit: of an `OnCurve`, with settings in the objective's precision.
 

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from landscape.connection.search import search
+from landscape.connection.training import steps
 from landscape.connection.tree import Edge, spanning, untried
 from landscape.curves import Curve
 from landscape.parts import Parts
@@ -39,9 +40,9 @@ def grown(
     names, count = list(found), len(found)
     objective, plan, parts = planned(objective, store)
     lines = segments(found)
-    steps = settings.epochs * -(-objective.size // settings.batch_size) + points
+    each = steps(objective, settings) + points
     edges = min(count - 1 + rounds, len(lines))
-    total, before = len(lines) * points + edges * steps, len(lines) * points
+    total, before = len(lines) * points + edges * each, len(lines) * points
     told = progress and (lambda done, _: progress(done, total, label="tree: segments"))
     straight = Path(**along(objective, lines, points, store=store, progress=told))
     saddles, errors = _of_segments(straight, count)
@@ -54,7 +55,7 @@ def grown(
             if pair is None:
                 break
             name = f"{names[pair[0]]} to {names[pair[1]]}"
-            shown = progress and _shown(progress, before + len(tried) * steps, total, f"tree: {name}")
+            shown = progress and _shown(progress, before + len(tried) * each, total, f"tree: {name}")
             curve, measured, spent = _edge(
                 objective, lines[name].points[0], lines[name].points[-1], settings, name, parts,
                 f"edge-{pair[0]}-{pair[1]}", points, {"shape": shape, **own}, shown,
@@ -93,7 +94,6 @@ def _edge(
     points: int, knobs: dict[str, Any], shown: Callable[[int, str], None] | None,
 ) -> tuple[Curve, Path, float]:  # fmt: skip
     """Train the curve of one edge, and measure along it; both go on where they were interrupted."""
-    steps = settings.epochs * -(-objective.size // settings.batch_size)
     found = search(
         objective, first, last, settings, **knobs, keep=parts.folder / file if parts else None,
         progress=shown and (lambda done, _, told: shown(done, f", {told}")),
@@ -101,7 +101,7 @@ def _edge(
     inner = (lambda plan: Parts(parts.folder / f"{file}-path", {}, plan)) if parts else None
     measured = along(
         objective, {name: found.curve}, points, store=inner,
-        progress=shown and (lambda done, _: shown(steps + done, ", path")),
+        progress=shown and (lambda done, _: shown(steps(objective, settings) + done, ", path")),
     )  # fmt: skip
     return found.curve, Path(**measured), found.history[-1]["gradient_evaluations"] if found.history else 0.0
 

@@ -156,7 +156,7 @@ def connect(
     energy landscape, arXiv:1803.00885 (neb).
     """
     from landscape.connection.search import chosen, search  # these import torch, which reading a result does not need
-    from landscape.connection.training import settled
+    from landscape.connection.training import settled, steps
     from landscape.curves import segment
     from landscape.probes._along import along, planned, require_curve, spaced
     from landscape.train.settings import Settings
@@ -172,8 +172,8 @@ def connect(
         weight_decay=weight_decay, clip=clip, schedule=schedule, augment=augment, seed=seed,  # pyright: ignore
     ))  # fmt: skip
     objective, plan, parts = planned(objective, store)
-    steps, worth = epochs * -(-objective.size // batch), _worth(objective, batch)
-    total = steps + 2 * points * worth
+    first, worth = steps(objective, settings), _worth(objective, batch)
+    total = first + 2 * points * worth
     found = search(
         objective, theta, end, settings, shape=shape, **own, keep=parts.folder / "curve" if parts else None,
         progress=progress and (lambda done, _, told: progress(done, total, label=f"connect: {told}")),
@@ -181,7 +181,7 @@ def connect(
     curves = {"segment": direct, shape: found.curve}
     arrays = along(
         objective, curves, points, store=store,
-        progress=progress and (lambda done, _: progress(steps + worth * done, total, label="connect: path")),
+        progress=progress and (lambda done, _: progress(first + worth * done, total, label="connect: path")),
     )  # fmt: skip
     told = {what: np.array([record[what] for record in found.history]) for what in ("epoch", "objective")}
     return Connect(
