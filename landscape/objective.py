@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape import losses
+from landscape import discovery, losses
 from landscape.dataset import Dataset
 from landscape.engine import batchnorm
 from landscape.engine.device import arithmetic, differentiable, dtype
@@ -198,6 +199,26 @@ class Objective:
 
     def __repr__(self) -> str:
         return f"Objective({type(self.network.model).__name__}, D={self.dim}, N={self.size})"
+
+    def _repr_html_(self) -> str:
+        """Show the objective as a card, where a notebook asks for one."""
+        return discovery.member("landscape.plots", "card")("Objective", self._told())
+
+    def _told(self) -> dict[str, str]:
+        """Say in words what this objective is a function of, and how it is evaluated."""
+        sizes = ", ".join(f"{name}: {examples.size:,}" for name, examples in self.examples.items())
+        ways = "; ".join(str(way) for way in (self._strategy, self._multiplying) if way)
+        return {
+            "model": type(self.network.model).__name__,
+            "parameters": f"{self.dim:,} in {len(self.blocks)} tensors",
+            "splits": f"{sizes} examples",
+            **({"classes": ", ".join(self.classes)} if self.classes else {}),
+            "loss": self.loss_name,
+            "batch norm": self.batchnorm if self.network.norms else "none",
+            "arithmetic": f"{self.precision} on {self.device}",
+            "strategy": ways or "the fastest, by a short measurement",
+            **({"view": json.dumps(self.network.view.record())} if self.network.view is not None else {}),
+        }
 
     @property
     def dim(self) -> int:

@@ -62,6 +62,13 @@ def draw(result: Result, ax: Axes | None = None, **style: Any) -> Axes:
         return plot(result, ax, **style)
 
 
+def drawable(result: Result) -> bool:
+    """Say whether a result has a plot of its own, or a quantity that is drawn by its dimensions."""
+    from landscape.plots import kinds
+
+    return kinds.own(__name__, result) is not None or any(_drawable(result, name) for name in result.quantities())
+
+
 def label(meta: Mapping[str, Any]) -> str:
     """Axis label of a quantity: its meaning, then its unit in brackets."""
     return f"{meta['meaning']} [{meta['unit']}]" if meta["unit"] else meta["meaning"]
