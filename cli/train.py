@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from landscape.discovery import located, located_arguments
 from landscape.train.settings import Settings
 
 if TYPE_CHECKING:
     from landscape.checkpoint import Checkpoint, Spec
 
 Repeated = Annotated[list[str] | None, Parameter(negative="")]
-LOCATIONS = ("root", "path", "file")  # arguments that say where something lies
 
 
 def train(
@@ -160,19 +160,3 @@ def _share(value: float | None) -> str:
 def short(spec: str) -> str:
     """Name a specification in a word: ``nets/my.py:build`` is ``build``, ``dir/points.npz`` is ``points``."""
     return spec.rpartition(":")[2] if ":" in spec else Path(spec).name.removesuffix(".npz")
-
-
-def located(spec: str) -> str:
-    """Make the file of a specification absolute, so that the checkpoint can be read from anywhere."""
-    file, colon, name = spec.rpartition(":")
-    if colon and file.endswith(".py"):
-        return f"{Path(file).expanduser().resolve()}:{name}"
-    return str(Path(spec).expanduser().resolve()) if spec.endswith(".npz") else spec
-
-
-def located_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Make the paths among arguments absolute."""
-    return {
-        key: str(Path(value).expanduser().resolve()) if key in LOCATIONS and isinstance(value, str) else value
-        for key, value in arguments.items()
-    }

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+LOCATIONS = ("root", "path", "file")  # arguments that say where something lies
 SPELLED = {"true": "True", "false": "False"}  # as others write them
 
 
@@ -178,3 +179,19 @@ def arguments(pairs: Iterable[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             found[name.replace("-", "_")] = value
     return found
+
+
+def located(spec: str) -> str:
+    """Make the file of a specification absolute, so that the checkpoint can be read from anywhere."""
+    file, colon, name = spec.rpartition(":")
+    if colon and file.endswith(".py"):
+        return f"{Path(file).expanduser().resolve()}:{name}"
+    return str(Path(spec).expanduser().resolve()) if spec.endswith(".npz") else spec
+
+
+def located_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Make the paths among arguments absolute."""
+    return {
+        key: str(Path(value).expanduser().resolve()) if key in LOCATIONS and isinstance(value, str) else value
+        for key, value in arguments.items()
+    }
