@@ -11,6 +11,7 @@ import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,9 +21,16 @@ import numpy as np
 from landscape.result import Result, load, replaced, versions
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from torch import nn
 
+    from landscape.dataset import Dataset
+    from landscape.objective import Objective
+    from landscape.probes.surface import Surface
     from landscape.study.study import Study
+    from landscape.train.run import Trained
+    from landscape.train.settings import Settings
 
 HERE = Path(__file__).parent
 DPI = 200  # of the bitmaps, which pages show; the PDF is for print
@@ -111,6 +119,33 @@ def origin(script: str, quick: bool, **settings: Any) -> dict[str, Any]:
     return known | {"versions": versions("landscape", "torch", "numpy")}
 
 
+def trained(data: Dataset, build: Callable[[], nn.Module], settings: Settings, method: str = "plain") -> Trained:
+    """Train a network from the initial weights of the seed: the same ones for every method."""
+    from landscape.train.run import train
+    from landscape.train.streams import seeded
+
+    with seeded(settings.seed, "init"):
+        model = build()
+    return train(data, model, settings, method=method, device="cpu")
+
+
+def losses(objective: Objective, theta: Any = None) -> dict[str, tuple[float, float]]:
+    """Tell loss and accuracy on both splits, with standard errors over examples."""
+    found = objective.measure(objective.theta if theta is None else theta)
+    return {
+        f"{split}_{name}": (float(getattr(found, name)[s]), float(getattr(found, f"{name}_error")[s]))
+        for s, split in enumerate(objective.splits)
+        for name in ("loss", "accuracy")
+    }
+
+
+def lean(surface: Surface) -> Surface:
+    """Keep of a surface what is drawn: no classes, numbers in single precision."""
+    metas = surface.quantities()
+    grids = {name: np.float32(getattr(surface, name)) for name, meta in metas.items() if len(meta["dims"]) == 3}
+    return replace(surface, **grids | {name: None for name in metas if name.startswith("class_")})
+
+
 def draw(figure: Figure, stem: Path) -> None:
     """Save a figure as a bitmap of few colours, and as PDF."""
     from PIL import Image
@@ -127,13 +162,46 @@ def draw(figure: Figure, stem: Path) -> None:
     save(figure, stem.with_suffix(".pdf"))
 
 
-def compared(values: Mapping[str, Mapping[int, Mapping[str, tuple[float, float]]]], **scales: str) -> Study:
-    """Compare methods over paired seeds: the first is the baseline, and p-values are corrected by Holm for all.
+def side_by_side(axes: Sequence[Axes], surfaces: Mapping[str, Surface], *, bar: bool = True, **style: Any) -> None:
+    """Draw surfaces on one scale of losses, their names above them."""
+    from landscape.plots import scale
+    from landscape.plots.surface import surface
+
+    knobs = {key: style[key] for key in ("log", "clip") if key in style}
+    levels = scale.shared_levels(list(surfaces.values()), "loss", style.get("split"), **knobs)
+    style = {"colorbar": False, "title": False, "legend": False, "numbers": False} | style
+    for ax, (name, one) in zip(axes, surfaces.items(), strict=True):
+        surface(one, ax, levels=levels, **style)
+        ax.set(title=name, box_aspect=1, xlim=one.a[[0, -1]], ylim=one.b[[0, -1]])
+    if bar:
+        filled = next(c for c in axes[0].collections if c.get_array() is not None)
+        scale.colorbar(filled, list(axes), np.asarray(levels, dtype=float), "loss [nat]")
+
+
+def pairs(ax: Axes, study: Study, measure: str, label: str, *, log: bool = False) -> None:
+    """Draw a measure of a study: a line for each seed, and means with standard errors over seeds."""
+    from landscape.plots.style import BLUE, GRAY
+
+    values = study.value[:, _at(study.measure, measure)]
+    x = np.arange(len(values))
+    ax.plot(x, values, color=GRAY, linewidth=0.5, alpha=0.5)
+    error = values.std(1, ddof=1) / np.sqrt(values.shape[1])
+    ax.errorbar(x, values.mean(1), error, fmt="o", color=BLUE, markersize=4, capsize=2.5, zorder=3)
+    ax.set_xticks(x, study.method.tolist())
+    ax.set(xlim=(-0.4, len(x) - 0.6), ylabel=label, yscale="log" if log else "linear")
+
+
+def compared(
+    values: Mapping[str, Mapping[int, Mapping[str, tuple[float, float]]]], measures: Iterable[str], **scales: str
+) -> Study:
+    """Compare methods over paired seeds: the first is the baseline, and p-values are corrected by Holm.
 
     Parameters
     ----------
     values : method -> seed -> measure -> (value, error)
         The error is that of one run: 0 if the value is exact, NaN if it is not known.
+    measures : iterable of str
+        Those that are compared.
     **scales : {"linear", "log"}
         Of measures whose differences are not to be compared as `landscape.study.measure.scale` has it.
     """
@@ -143,7 +211,7 @@ def compared(values: Mapping[str, Mapping[int, Mapping[str, tuple[float, float]]
     seeds = list(next(iter(values.values())))
     spent = {"gradient_evaluations": np.nan, "epochs": 0}
     records = [[spent | {"values": rows[seed]} for seed in seeds] for rows in values.values()]
-    arrays: dict[str, Any] = comparison.compared(list(values), seeds, records, scales=scales)
+    arrays: dict[str, Any] = comparison.compared(list(values), seeds, records, scales=scales, family=list(measures))
     return Study(**arrays)
 
 
