@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    ["result", "discovery", "dataset", "parts", "rows", "krylov", "eigenpairs", "density", "traces", "paired"],
+    ["result", "discovery", "dataset", "parts", "rows", "krylov", "eigenpairs", "density", "traces", "paired"]
+    + ["persistence"],
     ["losses", "reading", "weights", "transforms", "surgery", "models", "data", "engine", "curves", "quantize"],
     ["objective"],
     [

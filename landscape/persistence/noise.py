@@ -1,0 +1,72 @@
+"""Which basins of a measured function are there for sure, given the standard errors of its values."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+
+from landscape.persistence.merging import MergeTree, merge_tree
+
+CONFIDENCE = 0.95
+
+
+def band_width(points: int, confidence: float = CONFIDENCE) -> float:
+    """Return how many standard errors to both sides hold all of several normal values at once, by Bonferroni's bound.
+
+    Whatever the correlation between them: (1 - confidence) is split evenly over the points and both sides.
+
+    Examples
+    --------
+    >>> round(band_width(1), 3), round(band_width(51 * 51), 3)
+    (1.96, 4.274)
+    """
+    return -NormalDist().inv_cdf((1 - confidence) / (2 * points))
+
+
+def told(tree: MergeTree, values: np.ndarray, errors: np.ndarray, z: float, *, neighbours: int = 8) -> np.ndarray:
+    r"""Say which basins are told from noise: rows of a merge tree -> bool.
+
+    Every function f within the band :math:`v - z s \le f \le v + z s` has a basin of its own for each of them. Where
+    all errors are alike, that asks for a persistence of more than 2 z s. In general a basin must have a point whose
+    upper bound lies below the lower bound of all that surrounds it, up to where the lower bounds merge with an older
+    one: a merge tree of the lower bounds whose births are upper bounds.
+
+    Parameters
+    ----------
+    tree : MergeTree
+        Of the values.
+    values, errors : ndarray of one shape
+        Measured, and their standard errors s.
+    z : float
+        Half the width of the band in standard errors: see `band_width`.
+    neighbours : {4, 8}
+        As the tree was built.
+
+    Returns
+    -------
+    ndarray of shape (K,), bool
+        Nothing is told where an error is not known: False for all but what never merges.
+
+    Notes
+    -----
+    Nothing is assumed of the correlation of errors between points: z (s_1 + s_2) is what a difference can be off by at
+    worst. Errors of losses of the same examples at neighbouring points are nearly the same, and the difference is
+    known far better than that; but how much better is not in a file of mean losses. So what is told from noise is (at
+    the confidence of z), and what is not told may still be there.
+
+    References
+    ----------
+    Cohen-Steiner, Edelsbrunner & Harer (2007), Stability of persistence diagrams, Discrete & Computational Geometry 37;
+    Fasy, Lecci, Rinaldo, Wasserman, Balakrishnan & Singh (2014), Confidence sets for persistence diagrams,
+    arXiv:1303.7117 (bands of one width; the form with a width at each point is of this project).
+    """
+    found = tree.parent < 0
+    finite = np.isfinite(values)
+    if not np.isfinite(errors[finite]).all():
+        return found
+    away = z * np.where(finite, errors, 0.0)
+    certain = merge_tree(values - away, values + away, neighbours=neighbours)
+    for place in certain.minimum.tolist():
+        found[tree.alive(place, float(values.flat[place]))] = True
+    return found

@@ -1,0 +1,60 @@
+"""What is told from noise is there, whatever the noise was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from landscape.persistence.merging import merge_tree
+from landscape.persistence.noise import band_width, told
+
+
+def test_the_band_is_bonferronis():
+    assert band_width(100) == pytest.approx(stats.norm.isf(0.05 / 200), rel=1e-9)
+    assert band_width(1, 0.5) == pytest.approx(stats.norm.isf(0.25), rel=1e-9)
+
+
+@pytest.mark.parametrize("neighbours", [4, 8])
+def test_with_one_error_for_all_a_basin_must_persist_more_than_twice_the_band(neighbours):
+    values = np.random.default_rng(0).normal(size=(20, 21))
+    tree = merge_tree(values, neighbours=neighbours)
+    for error in (0.0, 0.1, 0.4, 2.0):
+        found = told(tree, values, np.full(values.shape, error), 1.5, neighbours=neighbours)
+        np.testing.assert_array_equal(found, tree.persistence > 3.0 * error)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([4, 8]))
+def test_every_function_within_the_band_has_as_many_basins(seed, neighbours):
+    random = np.random.default_rng(seed)
+    values = random.normal(size=(7, 6))
+    errors = random.exponential(0.3, values.shape)
+    tree = merge_tree(values, neighbours=neighbours)
+    found = told(tree, values, errors, 1.0, neighbours=neighbours)
+    assert found[0]
+    for _ in range(5):
+        other = merge_tree(values + errors * random.uniform(-1, 1, values.shape), neighbours=neighbours)
+        assert len(other.birth) >= found.sum()
+    worst = merge_tree(values + errors * random.choice([-1, 1], values.shape), neighbours=neighbours)
+    assert len(worst.birth) >= found.sum()
+
+
+def test_what_is_told_does_not_rest_on_errors_elsewhere():
+    values = np.array([5.0, 0, 5, 1, 5, 1, 5])
+    errors = np.array([0.1, 0.1, 0.1, 0.1, 0.1, 4, 0.1])
+    tree = merge_tree(values)
+    assert tree.minimum[told(tree, values, errors, 2.0)].tolist() == [1, 3]
+
+
+def test_without_errors_nothing_but_what_never_merges_is_told():
+    values = np.array([5.0, 0, 5, 1, np.inf, 1, 5])
+    tree = merge_tree(values)
+    assert told(tree, values, np.full(7, np.nan), 2.0).tolist() == [True, True, False]
+
+
+def test_errors_at_walls_are_not_asked_for():
+    values, errors = np.array([5.0, 0, np.inf, 1, 5]), np.array([0.1, 0.1, np.nan, 0.1, 0.1])
+    assert told(merge_tree(values), values, errors, 2.0).all()
