@@ -260,7 +260,7 @@ class Objective:
         return self.network.pack(source)
 
     def unpack(self, theta: Tensor) -> dict[str, Tensor]:
-        """Split vectors (..., D) into named parameters (..., *shape)."""
+        """Split vectors (..., D) into named parameters ``(..., *shape)``."""
         return self.network.unpack(theta)
 
     def value(self, theta: Tensor) -> Tensor:

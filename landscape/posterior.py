@@ -26,11 +26,11 @@ class Gaussian:
 
     Attributes
     ----------
-    mean : dict of str to Tensor (*shape)
+    mean : dict of str to Tensor ``(*shape)``
         The center, by parameter.
-    deviation : dict of str to Tensor (K, *shape)
+    deviation : dict of str to Tensor ``(K, *shape)``
         D: the columns that were really collected, which may be fewer than were asked for.
-    variance : dict of str to Tensor (*shape)
+    variance : dict of str to Tensor ``(*shape)``
         The square of sigma.
     scale : float
         s.
@@ -51,7 +51,7 @@ class Gaussian:
         return len(next(iter(self.deviation.values())))
 
     def at(self, first: dict[str, Tensor], second: Tensor) -> dict[str, Tensor]:
-        """Return the weights at given normal numbers: z1, by parameter (*shape), and z2 (K,)."""
+        """Return the weights at given normal numbers: z1, by parameter ``(*shape)``, and z2 (K,)."""
         found = {}
         for name, mean in self.mean.items():
             theta = mean.clone()

@@ -51,7 +51,7 @@ def random(
         The network that is perturbed; the objective's own parameters by default.
     normalization : {"filter", "layer", "weight", "model", "none"}
         What is scaled to the length of its counterpart in the network: each filter, each tensor, the whole vector;
-        "weight" multiplies by every single |w|.
+        "weight" multiplies by every single ``|w|``.
     include : sequence of {"bias", "norm"}
         Roles that are perturbed too.
     seed, draw : int
@@ -64,7 +64,7 @@ def random(
     Returns
     -------
     Frame
-        ``record["ratio"]`` has the smallest and largest |d_f| / |w_f| over filters of non-zero length;
+        ``record["ratio"]`` has the smallest and largest ``|d_f| / |w_f|`` over filters of non-zero length;
         ``record["norms"]`` is there where w is not the center.
 
     Raises

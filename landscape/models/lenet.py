@@ -27,7 +27,7 @@ def lenet(*, activation: str = "relu", classes: int = 10, shape: tuple[int, ...]
     Returns
     -------
     nn.Sequential
-        (B, *shape) -> (B, classes); 61,706 parameters for ten classes and one channel of 28 x 28 or 32 x 32.
+        ``(B, *shape) -> (B, classes)``; 61,706 parameters for ten classes and one channel of 28 x 28 or 32 x 32.
 
     Raises
     ------

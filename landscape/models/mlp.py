@@ -34,7 +34,7 @@ def mlp(
     Returns
     -------
     nn.Sequential
-        (B, *shape) -> (B, classes).
+        ``(B, *shape) -> (B, classes)``.
 
     Raises
     ------

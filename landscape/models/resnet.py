@@ -38,8 +38,8 @@ def resnet(
     Returns
     -------
     nn.Module
-        (B, *shape) -> (B, classes). With option A and batch norm the parameters carry the names of the published CIFAR
-        checkpoints (`conv1`, `bn1`, `layer1.0.conv1`, ..., `linear`) and number 269,722 for depth 20.
+        ``(B, *shape) -> (B, classes)``. With option A and batch norm the parameters carry the names of the published
+        CIFAR checkpoints (`conv1`, `bn1`, `layer1.0.conv1`, ..., `linear`) and number 269,722 for depth 20.
 
     Raises
     ------

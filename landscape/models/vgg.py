@@ -38,7 +38,7 @@ def vgg(
     Returns
     -------
     nn.Module
-        (B, *shape) -> (B, classes).
+        ``(B, *shape) -> (B, classes)``.
 
     Raises
     ------

@@ -36,7 +36,7 @@ def vit(
     Returns
     -------
     nn.Module
-        (B, *shape) -> (B, classes).
+        ``(B, *shape) -> (B, classes)``.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def wideresnet(
     Returns
     -------
     nn.Module
-        (B, *shape) -> (B, classes).
+        ``(B, *shape) -> (B, classes)``.
 
     Raises
     ------

@@ -140,7 +140,7 @@ def curvature(
     center of the plane, its eigenproblem begun from the vectors of its neighbour; rows begin from those of the center,
     so that an interrupted run goes on with the same bits. Points where products are not finite are NaN.
 
-    A ratio |lambda_min| / |lambda_max| near zero says that the landscape is nearly convex there.
+    A ratio ``|lambda_min| / |lambda_max|`` near zero says that the landscape is nearly convex there.
 
     References
     ----------

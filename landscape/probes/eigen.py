@@ -34,7 +34,7 @@ class Eigen(Result):
     vector: np.ndarray | None = quantity("eigenvector", "k", "parameter", optional=True)
 
     def figures(self) -> dict[str, tuple[float, float]]:
-        """Tell both ends with their residuals, their ratio |smallest| / largest, and the length of the gradient."""
+        """Tell both ends with their residuals, their ratio ``|smallest| / largest``, and the length of the gradient."""
         found = {"gradient_norm": (float(self.gradient_norm), 0.0)}
         ends = {"lambda_max": self.end == "largest", "lambda_min": self.end == "smallest"}
         for k, (name, there) in zip((0, -1), ends.items(), strict=True):

@@ -240,11 +240,11 @@ class Step:
             restore_default(before, device)
 
     def per_sample(self, *, at: Sequence[Tensor | None] | None = None, chunk: int | None = None) -> tuple[Tensor, ...]:
-        """Return the gradient of every example of the batch: one (B, *shape) tensor a parameter.
+        """Return the gradient of every example of the batch: one ``(B, *shape)`` tensor a parameter.
 
         Parameters
         ----------
-        at : sequence of Tensor (B, *shape) or None, in the order of `parameters`, optional
+        at : sequence of Tensor ``(B, *shape)`` or None, in the order of `parameters`, optional
             Displacements of the weights: every example is differentiated at its own. The weights stay where they are.
         chunk : int, optional
             Examples treated at once; all by default.
