@@ -13,8 +13,9 @@ import torch
 
 from landscape import checkpoint
 from landscape.curves import segment
-from landscape.examples import by_example, mean
+from landscape.examples import by_example
 from landscape.objective import Objective
+from landscape.paired import mean
 from landscape.probes.align import align
 from landscape.probes.connect import connect
 from landscape.probes.path import path

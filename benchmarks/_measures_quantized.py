@@ -7,8 +7,9 @@ from torch import Tensor
 
 import landscape
 from landscape import sensitivity
-from landscape.examples import by_example, mean
+from landscape.examples import by_example
 from landscape.objective import Objective
+from landscape.paired import mean
 from landscape.quantize import surfaces
 from landscape.quantize.layers import chosen
 from landscape.quantize.scheme import Scheme

@@ -31,7 +31,8 @@ def show(*results: Path, origin: bool = False) -> None:
 
 def read(path: Path) -> Result:
     """Read a result of ours, or a surface that Li et al.'s scripts wrote."""
-    from landscape.result import load, opened
+    from landscape.hdf5 import opened
+    from landscape.result import load
 
     with opened(path) as file:
         theirs = "kind" not in file.attrs and "xcoordinates" in file

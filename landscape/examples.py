@@ -112,19 +112,6 @@ def require_classifier(objective: Objective) -> None:
         raise ValueError("Expected one class an example, got other targets: use a classifier of whole examples.")
 
 
-def mean(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average what `by_example` finds: numbers of examples (..., n) of weights (n,) -> (...), and the standard error.
-
-    Both are those of `landscape.engine.moments.Measurement`: the numbers are sums over what an example holds (tokens of
-    a sequence), of which its weight is the count. The error of one example is NaN.
-    """
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        found = values.sum(-1) / weight.sum()
-        apart = ((values - weight * found[..., None]) ** 2).sum(-1)
-        n = len(weight)
-        return found, np.sqrt(apart / (1 - 1 / n if n > 1 else np.nan)) / weight.sum()
-
-
 def curvature(objective: Objective, theta: Tensor, vectors: Tensor) -> Tensor:
     r"""Tell how the loss of every example bends along vectors: (D,), (K, D) -> (K, N), float64, on the CPU.
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landscape.hdf5 import opened, read_array
 from landscape.probes.line import Line
 from landscape.probes.surface import Surface
-from landscape.result import opened, read_array
 
 if TYPE_CHECKING:
     import h5py

@@ -103,6 +103,19 @@ def paired(values: np.ndarray, *, baseline: int = 0, scale: str = "linear", leve
     return Paired(differences=differences, **columns)
 
 
+def mean(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average numbers of examples (..., n) of weights (n,) -> (...), and tell the standard error.
+
+    Both are those of `landscape.engine.moments.Measurement`: the numbers are sums over what an example holds (tokens of
+    a sequence), of which its weight is the count. The error of one example is NaN.
+    """
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        found = values.sum(-1) / weight.sum()
+        apart = ((values - weight * found[..., None]) ** 2).sum(-1)
+        n = len(weight)
+        return found, np.sqrt(apart / (1 - 1 / n if n > 1 else np.nan)) / weight.sum()
+
+
 def holm(p: np.ndarray) -> np.ndarray:
     """Correct p-values for their number by Holm's step-down method: the chance of any false rejection is bounded.
 

@@ -17,14 +17,11 @@ import h5py
 import numpy as np
 
 from landscape import discovery
+from landscape.hdf5 import LARGEST, described, inside, label_axes, linked, opened, read_array, write_array
 
 FORMAT = 1
-LARGEST = 2**33  # bytes of one array that `load` is willing to allocate
-NAMES = 2**16  # texts of one array, and
-TEXT = 2**26  # bytes of them: many elements of a small file may all be one long text
-ROOMS = ("landscape.probes", "landscape.ensembles", "landscape.study")  # whose files are named for their results
-DEFLATE = 1032  # zlib cannot compress better than this, so a file that claims more is lying
-NO_COORDINATE = "This is a netCDF dimension but not a netCDF variable.%10d"
+ROOMS = tuple(f"landscape.{room}" for room in ("probes", "ensembles", "study", "comparison"))  # files named for results
+MEMBERS = "members"  # the group of a file that holds those of a collection
 
 
 def quantity(meaning: str, *dims: str, unit: str = "", name: str = "", optional: bool = False) -> Any:
@@ -142,6 +139,10 @@ class Result:
             lines.append(f"  {name:<{wide}}  {shapes[name]:<{tall}}  {meta['meaning']}{unit}")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        """Show the result as a card with its figure, where a notebook asks for one."""
+        return discovery.member("landscape.plots", "notebook")(self)
+
     def save(self, path: str | os.PathLike) -> None:
         """Write the result to an HDF5 file, whole or not at all.
 
@@ -152,22 +153,22 @@ class Result:
         OSError
             If the file cannot be written; a file already at `path` is then left as it was.
         """
-        origin = json.dumps(self.origin, sort_keys=True)
+        json.dumps(self.origin)  # what cannot be told is no reason to leave half a file
         with replaced(path) as part:
             try:
                 with h5py.File(part, "w") as file:
-                    self._fill(file, origin)
+                    self._fill(file)
             except RuntimeError as error:  # h5py's way to say that the disk filled up while it closed the file
                 raise OSError(str(error)) from error
 
-    def _fill(self, file: h5py.File, origin: str) -> None:
+    def _fill(self, file: h5py.Group) -> None:
         file.attrs["kind"] = type(self).__name__
         file.attrs["format"] = FORMAT
-        file.attrs["origin"] = origin
+        file.attrs["origin"] = json.dumps(self.origin, sort_keys=True)
         metas = self.quantities()
         for name, meta in metas.items():
-            _write(file, meta["name"] or name, getattr(self, name), meta)
-        _label_axes(file, {meta["name"] or name: meta for name, meta in metas.items()})
+            write_array(file, meta["name"] or name, getattr(self, name), meta)
+        label_axes(file, {meta["name"] or name: meta for name, meta in metas.items()})
 
     def to_xarray(self) -> Any:
         """Return the result as a labelled ``xarray.Dataset`` (needs the extra ``xarray``)."""
@@ -178,10 +179,59 @@ class Result:
                 "Expected xarray to be installed, got no such module: pip install 'landscape[xarray]'."
             ) from error
         arrays = {
-            meta["name"] or name: (meta["dims"], getattr(self, name), _described(meta))
+            meta["name"] or name: (meta["dims"], getattr(self, name), described(meta))
             for name, meta in self.quantities().items()
         }
         return xarray.Dataset(arrays, attrs={"kind": type(self).__name__, "origin": json.dumps(self.origin)})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Collection(Result):
+    """Several results in one file: a group for each.
+
+    Attributes
+    ----------
+    members : dict of str to Result
+        By name; a slash in a name is a group in a group, as in ``sgd/w4/surface``. No member is a collection itself.
+
+    Raises
+    ------
+    ValueError
+        If a name has an empty part, or one that is ``.`` or ``..``; if a member is no result or is a collection.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True, eq=False, repr=False)
+    ... class Height(Result):
+    ...     loss: np.ndarray = quantity("mean loss", unit="nat")
+    >>> pair = Collection(members={"sgd": Height(loss=0.5), "sam": Height(loss=0.25)})
+    >>> float(pair.members["sam"].loss)
+    0.25
+    """
+
+    member: np.ndarray | None = quantity("name of a member", "member")
+    members: dict[str, Result] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "members", dict(self.members))
+        object.__setattr__(self, "member", np.array(list(self.members), dtype=str))
+        super().__post_init__()
+        for name, one in self.members.items():
+            if any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name:
+                raise ValueError(f"Expected names such as sgd/surface, got {name!r}: name every part.")
+            if within := next((other for other in self.members if other.startswith(f"{name}/")), None):
+                raise ValueError(f"Expected names apart from one another, got {within!r} within {name!r}: rename one.")
+            if not isinstance(one, Result) or isinstance(one, Collection):
+                raise ValueError(f"Expected `{name}` to be a single result, got {type(one).__name__}: pass its parts.")
+
+    def __repr__(self) -> str:
+        kinds = [f"  {name}: {type(one).__name__}" for name, one in self.members.items()]
+        return "\n".join([super().__repr__(), *kinds])
+
+    def _fill(self, file: h5py.Group) -> None:
+        super()._fill(file)
+        for name, one in self.members.items():
+            one._fill(file.create_group(f"{MEMBERS}/{name}"))
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -203,24 +253,51 @@ def load(path: str | os.PathLike) -> Result:
         If it holds no result of a known kind and format, or is not safe to read.
     """
     with opened(path) as file:
-        kind, version = str(file.attrs.get("kind")), file.attrs.get("format")
-        cls = _known(kind)
-        if cls is None:
-            raise ValueError(f"{path}: expected a result of landscape, got an HDF5 file of kind {kind!r}.")
-        if not isinstance(version, np.integer) or version > FORMAT:
-            raise ValueError(f"{path}: expected format {FORMAT} or older, got {version}: update landscape.")
-        arrays = {
-            name: read_array(file, meta["name"] or name)
-            for name, meta in cls.declared().items()
-            if not (meta["optional"] and _link(file, meta["name"] or name) is None)
-        }
-        try:
-            origin = json.loads(str(file.attrs.get("origin", "{}")))
-            if not isinstance(origin, dict):
-                raise ValueError(f"expected an origin of names and values, got {type(origin).__name__}")
-            return cls(**arrays, origin=origin)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: expected a whole {kind}, got a damaged one ({error})") from error
+        return _read(file, path)
+
+
+def _read(file: h5py.Group, path: str | os.PathLike) -> Result:
+    """Read the result of a group, with its members."""
+    kind, version = str(file.attrs.get("kind")), file.attrs.get("format")
+    cls = _known(kind)
+    if cls is None:
+        raise ValueError(f"{path}: expected a result of landscape, got an HDF5 file of kind {kind!r}.")
+    if not isinstance(version, np.integer) or version > FORMAT:
+        raise ValueError(f"{path}: expected format {FORMAT} or older, got {version}: update landscape.")
+    arrays: dict[str, Any] = {
+        name: read_array(file, meta["name"] or name)
+        for name, meta in cls.declared().items()
+        if not (meta["optional"] and linked(file, meta["name"] or name) is None)
+    }
+    if issubclass(cls, Collection):
+        arrays["members"] = _members(file, arrays["member"].tolist(), path)
+    try:
+        origin = json.loads(str(file.attrs.get("origin", "{}")))
+        if not isinstance(origin, dict):
+            raise ValueError(f"expected an origin of names and values, got {type(origin).__name__}")
+        return cls(**arrays, origin=origin)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected a whole {kind}, got a damaged one ({error})") from error
+
+
+def _members(file: h5py.Group, names: list[str], path: str | os.PathLike) -> dict[str, Result]:
+    """Read the members of a collection, for as long as they stay small: one array may have many names."""
+    found: dict[str, Result] = {}
+    size = 0
+    for name in names:
+        group = inside(file, f"{MEMBERS}/{name}")
+        if not isinstance(_known(str(group.attrs.get("kind"))), type) or _is_collection(group):
+            raise ValueError(f"{path}: expected `{name}` to be a result of landscape, got another kind.")
+        found[name] = _read(group, path)
+        size += sum(getattr(found[name], array).nbytes for array in found[name].quantities())
+        if size > LARGEST:
+            raise ValueError(f"{path}: expected members of at most {LARGEST} bytes, got more.")
+    return found
+
+
+def _is_collection(group: h5py.Group) -> bool:
+    kind = _known(str(group.attrs.get("kind")))
+    return kind is not None and issubclass(kind, Collection)
 
 
 def standing(path: str | os.PathLike, instead: str) -> Result:
@@ -240,78 +317,6 @@ def standing(path: str | os.PathLike, instead: str) -> Result:
     except (ValueError, OSError) as error:
         told = f"{path}: expected to write here, got a file that is no result ({error}): {instead}"
         raise ValueError(told) from error
-
-
-@contextmanager
-def opened(path: str | os.PathLike):
-    """Open an HDF5 file for reading, with errors that name it.
-
-    Raises
-    ------
-    OSError
-        If the file does not exist, is no HDF5 file, or is damaged where it is read.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: expected an HDF5 file, got no such file.")
-    try:
-        file = h5py.File(path, "r")
-    except BlockingIOError as error:
-        raise BlockingIOError(f"{path}: expected to read it, got a file a program holds open: close it.") from error
-    except OSError as error:
-        raise OSError(f"{path}: expected an HDF5 file, got one that cannot be opened ({error}).") from error
-    with file:
-        try:
-            yield file
-        except (OSError, RuntimeError, KeyError) as error:  # what h5py raises at damaged bytes
-            raise OSError(f"{path}: expected a readable HDF5 file, got a damaged one ({error}).") from error
-
-
-def read_array(file: h5py.File, name: str) -> np.ndarray:
-    """Read one dataset of an untrusted file.
-
-    Raises
-    ------
-    ValueError
-        If the dataset is absent, a link out of the file, stored elsewhere, or claims more than it holds.
-    """
-    where, link = f"{file.filename}: `{name}`", _link(file, name)
-    if link is None:
-        raise ValueError(f"{where}: expected a dataset of this name, got none: the file is incomplete.")
-    if not isinstance(link, h5py.HardLink):
-        raise ValueError(f"{where}: expected data inside the file, got a link.")
-    dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual or dataset.shape is None:
-        raise ValueError(f"{where}: expected data inside the file, got a group, nothing, or outside storage.")
-    if dataset.nbytes > LARGEST or dataset.nbytes > DEFLATE * dataset.id.get_storage_size():
-        raise ValueError(
-            f"{where}: expected no more than is stored, got a claim of {dataset.nbytes} bytes "
-            f"for {dataset.id.get_storage_size()} stored ones."
-        )
-    if h5py.check_string_dtype(dataset.dtype):
-        return _text(dataset, where)
-    if dataset.dtype.kind not in "biufc":
-        raise ValueError(f"{where}: expected numbers or text, got {dataset.dtype}.")
-    return dataset[()]
-
-
-def _text(dataset: h5py.Dataset, where: str) -> np.ndarray:
-    """Read texts one by one, for as long as an array of them stays small."""
-    found, longest = [], 0
-    for index in np.ndindex(dataset.shape) if dataset.size <= NAMES else ():
-        found.append(dataset.asstr()[index])
-        longest = max(longest, len(found[-1]))
-        if 4 * longest * dataset.size > TEXT:  # NumPy gives every text the room of the longest
-            break
-    if len(found) != dataset.size or 4 * longest * dataset.size > TEXT:
-        raise ValueError(f"{where}: expected names, got texts of more than {TEXT} bytes, or more than {NAMES} of them.")
-    return np.array(found, dtype=str).reshape(dataset.shape)
-
-
-def _link(file: h5py.File, name: str) -> Any:
-    """Return the link of a name, or None, without following it: that might open another file."""
-    if "/" in name:
-        raise ValueError(f"{file.filename}: expected the name of a dataset at the top, got {name!r}.")
-    return file.get(name, getlink=True)
 
 
 @contextmanager
@@ -350,28 +355,3 @@ def _known(kind: Any) -> type[Result] | None:
         if name in discovery.names(room):
             importlib.import_module(f"{room}.{name}")
     return Result.kinds.get(kind)
-
-
-def _write(file: h5py.File, name: str, array: np.ndarray, meta: Any) -> None:
-    text = array.dtype.kind == "U"
-    data, kind = (array.astype(object), h5py.string_dtype()) if text else (array, None)
-    file.create_dataset(name, data=data, dtype=kind).attrs.update(_described(meta))
-
-
-def _described(meta: Any) -> dict[str, str]:
-    return {"long_name": meta["meaning"], "units": meta["unit"]}
-
-
-def _label_axes(file: h5py.File, metas: dict[str, Any]) -> None:
-    for name, meta in metas.items():
-        if meta["dims"] == (name,):
-            file[name].make_scale(name)
-    for name, meta in metas.items():
-        for axis, dim in enumerate(meta["dims"]):
-            file[name].dims[axis].label = dim
-            if dim == name:
-                continue
-            if dim not in file:
-                size = file[name].shape[axis]
-                file.create_dataset(dim, data=np.zeros(size, "f4")).make_scale(NO_COORDINATE % size)
-            file[name].dims[axis].attach_scale(file[dim])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from landscape import weights
-from landscape.result import opened, read_array
+from landscape.hdf5 import opened, read_array
 
 
 def read(path: str | os.PathLike, dim: int) -> list[Any]:

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    ["result", "discovery", "dataset", "parts", "rows", "krylov", "eigenpairs", "density", "traces", "paired"]
+    ["result", "hdf5", "discovery", "dataset", "parts", "rows", "krylov", "eigenpairs", "density", "traces", "paired"]
     + ["persistence"],
     ["losses", "reading", "weights", "transforms", "surgery", "models", "data", "engine", "curves", "quantize"],
     ["objective"],
@@ -19,7 +19,7 @@ FLOORS = [
         "exact", "measures", "sensitivity",
     ],
     ["probes", "train", "importing", "verification", "posterior", "ensembles", "ptq", "connection", "alignment"],
-    ["plots", "study"],
+    ["plots", "study", "comparison"],
     ["cli"],
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -74,7 +74,7 @@ def test_no_circles():
 
 def allowed(library, name):
     rooms = {
-        "h5py": ("landscape.result", "landscape.importing"),
+        "h5py": ("landscape.hdf5", "landscape.result", "landscape.importing"),
         "matplotlib": ("landscape.plots",),
         "plotly": ("landscape.plots",),
     }

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from landscape.curves import Curve
 from landscape.engine.plan import Plan
-from landscape.examples import Answers, answers, mean
+from landscape.examples import Answers, answers
 from landscape.operators import hessian
+from landscape.paired import mean
 from landscape.parts import Parts
 from landscape.sweep import Finished, Progress
 

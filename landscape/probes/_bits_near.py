@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from landscape.directions import random
-from landscape.examples import ByExample, mean
+from landscape.examples import ByExample
+from landscape.paired import mean
 from landscape.probes._bits_width import Width
 from landscape.rows import norm
 

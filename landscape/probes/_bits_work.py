@@ -14,8 +14,9 @@ from torch import Tensor
 
 from landscape import examples
 from landscape.eigenpairs import eigenpairs
-from landscape.examples import ByExample, mean
+from landscape.examples import ByExample
 from landscape.operators import hessian
+from landscape.paired import mean
 from landscape.parts import Parts
 from landscape.probes import _bits_near as near
 from landscape.probes._bits_width import Width, axes, staircase, width

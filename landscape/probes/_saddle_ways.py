@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from landscape import examples
-from landscape.examples import mean
+from landscape.paired import mean
 from landscape.rows import dot, norm
 
 if TYPE_CHECKING:

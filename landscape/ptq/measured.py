@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from landscape.examples import ByExample, by_example, mean
+from landscape.examples import ByExample, by_example
 from landscape.objective import Objective
+from landscape.paired import mean
 
 
 @dataclass(frozen=True)

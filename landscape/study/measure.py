@@ -62,10 +62,11 @@ class Probe:
     knobs: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
-def probe(text: str) -> Probe:
+def probe(text: str, *, among: tuple[str, ...] = ()) -> Probe:
     """Read the text of a probe: its name, and knobs after a colon with commas between them.
 
-    A value of several numbers or words has commas of its own: ``rho=0.05,0.1``.
+    A value of several numbers or words has commas of its own: ``rho=0.05,0.1``. Of the probes that go between networks
+    those `among` them are taken too.
 
     Raises
     ------
@@ -75,12 +76,12 @@ def probe(text: str) -> Probe:
     """
     name, _, rest = text.strip().partition(":")
     every = discovery.names(_contract.PACKAGE)
-    if name in every and _contract.between(name):
+    if name in every and _contract.between(name) and name not in among:
         raise ValueError(
-            f"Expected a probe of one network, got {name!r}, which goes between several: run landscape {name} on what "
-            "the study keeps."
+            f"Expected a probe of one network, got {name!r}, which goes between several: run landscape {name} on the "
+            "checkpoints."
         )
-    known = [one for one in every if not _contract.between(one)]
+    known = [one for one in every if one in among or not _contract.between(one)]
     if name not in known:
         raise ValueError(
             f"Expected a probe among {', '.join(known)}, got {name!r}{discovery.did_you_mean(name, known)}: "

@@ -18,7 +18,7 @@ from landscape.quantize.views import Latent
 
 DERIVATIVES = {"batchsize", "covariance", "curvature", "eigen", "saddle", "sharpness", "spectrum", "trace"}
 TRAINED = {"connect", "tree"}  # between networks, by their gradients
-LOSSES = {"line", "surface", "path", "barriers", "ensembling", "align"}
+LOSSES = {"evaluate", "line", "surface", "path", "barriers", "ensembling", "align"}
 OTHER = {"bits"}  # about weights that are rounded by itself
 
 

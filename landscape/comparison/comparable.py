@@ -1,0 +1,94 @@
+"""What must agree for numbers to be comparable: examples, arithmetic, knobs, directions, grids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from landscape.comparison.measures import read
+from landscape.result import Result
+
+SHARED = ("loss", "precision", "batch_size")  # of every result of a comparison
+OWN = ("split", "knobs", "matrix", "tolerance", "seed", "batchnorm")  # of results of one probe
+DIRECTIONS = ("kind", "normalization", "include", "seed", "draw")
+GRIDS = {"a": "a", "b": "b", "t": "t", "split": "splits", "class_": "classes"}  # where, or of what, was measured
+RESTING = ("none", "frozen")  # batch norm: a network without any is as one whose statistics rest
+
+
+def require_comparable(members: Mapping[str, Result]) -> None:
+    """Refuse results that were not measured alike.
+
+    All must be of the same examples, with the same loss and arithmetic; those of one probe with the same knobs, kind of
+    directions, seeds and grid too. A setting that a result does not tell is not held against it.
+
+    Raises
+    ------
+    ValueError
+        If two results differ in a setting: it names both, the setting, and its two values.
+    """
+    _agree(members, lambda result: _shared(result.origin))
+    probes: dict[str, dict[str, Result]] = {}
+    for name, member in members.items():
+        probes.setdefault(read(name)[1], {})[name] = member
+    for one in probes.values():
+        _agree(one, _of_probe)
+
+
+def _agree(members: Mapping[str, Result], settings: Any) -> None:
+    """Refuse two results of which one setting differs."""
+    seen: dict[str, tuple[str, Any]] = {}
+    for name, member in members.items():
+        for setting, value in settings(member):
+            first, known = seen.setdefault(setting, (name, value))
+            if not _equal(known, value):
+                raise ValueError(
+                    f"Expected results that were measured alike, got {setting} {_told(known)} of {first} and "
+                    f"{_told(value)} of {name}: measure one of them again, or compare them apart."
+                )
+
+
+def _shared(origin: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """List the settings that all results share."""
+    for name in SHARED:
+        if name in origin:
+            yield name, origin[name]
+    splits = origin.get("splits")
+    for name, part in splits.items() if isinstance(splits, dict) else ():
+        if isinstance(part, dict):
+            yield f"{name} examples", part.get("examples")
+            yield f"{name} data", part.get("fingerprint")
+
+
+def _of_probe(result: Result) -> Iterator[tuple[str, Any]]:
+    """List the settings that results of one probe share."""
+    for name in OWN:
+        value = result.origin.get(name)
+        if name == "batchnorm" and value in RESTING:
+            value = RESTING[1]
+        if isinstance(value, dict):
+            yield from ((f"{name[:-1]} {key}", one) for key, one in value.items())
+        elif value is not None:
+            yield name, value
+    directions = result.origin.get("directions") or {}
+    yield from ((f"directions' {name}", directions[name]) for name in DIRECTIONS if name in directions)
+    for name, told in result.quantities().items():
+        if told["dims"] == ((told["name"] or name),) and name in GRIDS:
+            yield GRIDS[name], getattr(result, name)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)
+
+
+def _told(value: Any) -> str:
+    """Write a value in a few words: a grid by its ends and its number of points."""
+    if not isinstance(value, np.ndarray):
+        text = str(value)
+        return f"{text[:12]}..." if len(text) > 60 else text
+    if value.dtype.kind not in "fiu" or len(value) < 4:
+        return ", ".join(map(str, value.tolist()[:12]))
+    return f"{value[0]:g} to {value[-1]:g} in {len(value)} points"

@@ -1,0 +1,139 @@
+"""Measure several networks alike, at several widths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from landscape.comparison.comparison import FULL, Comparison, gathered
+from landscape.comparison.plan import USUAL, Task, plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from landscape.objective import Objective
+    from landscape.result import Result
+
+
+def compare(
+    objectives: Mapping[str, Objective],
+    *,
+    bits: Sequence[int] = (FULL,),
+    probes: Sequence[str] = USUAL,
+    known: Comparison | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **scheme: Any,
+) -> Comparison:
+    """Measure several networks by the same probes, each at several widths, and put the numbers in one table.
+
+    Random directions are drawn from one seed and have the lengths of each network's own filters, those before rounding;
+    networks with the same parameters get the same draws. Weights are rounded to nearest.
+
+    Parameters
+    ----------
+    objectives : mapping of str to Objective
+        Networks by name, on the same data; the first one is what barriers are measured to.
+    bits : sequence of int, default=(32,)
+        Widths: 32 for the network as it is, and from 1 to 8.
+    probes : sequence of str, default=USUAL
+        Probes with their knobs, such as ``surface:points=21``; see `landscape.comparison.plan.USUAL`. Of the probes
+        between networks `barriers` alone has a meaning here; it is passed over where architectures differ.
+    known : Comparison, optional
+        Whose members are taken where they are what would be measured: of the same weights, by the same probe.
+    progress : callable, optional
+        Told (results done, results in all).
+    **scheme
+        What a width means: knobs of `landscape.quantize.scheme.Scheme`, such as ``calibration="minmax"``.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        If there is no network, a width or a probe does not exist, the networks are not of the same data, or an
+        objective is seen through a quantizer and has other widths.
+
+    Notes
+    -----
+    Cost: that of every probe, for each network and width.
+    """
+    _expect(objectives, bits, scheme)
+    tasks = plan(list(objectives), bits, probes, alike=_alike(list(objectives.values())))
+    found: dict[str, Result] = {}
+    for done, task in enumerate(tasks):
+        if progress is not None:
+            progress(done, len(tasks))
+        found[task.name] = _measured(task, objectives, scheme, known)
+    if progress is not None:
+        progress(len(tasks), len(tasks))
+    record = {"command": "compare", "bits": list(bits), "probes": list(probes), "scheme": scheme}
+    return gathered(found, origin=record)
+
+
+def _measured(
+    task: Task, objectives: Mapping[str, Objective], scheme: Mapping[str, Any], known: Comparison | None
+) -> Result:
+    """Run one probe on a network at a width, or take what is known of it."""
+    from dataclasses import replace
+
+    from landscape.discovery import member
+    from landscape.probes import _contract
+
+    points = {name: rounded(one, task.bits, scheme) for name, one in objectives.items() if task.about(name)}
+    first = next(iter(points))
+    done = {"probe": task.text, "weights": {name: _hash(point) for name, point in points.items()}}
+    before = known.members.get(task.name) if known is not None else None
+    if before is not None and before.origin.get("compared") == done:
+        return before
+    objective, point = objectives[first], points[first]
+    taken, given = _contract.parameters(task.probe.name), dict(task.probe.knobs)
+    if "thetas" in taken:
+        given |= {"thetas": list(points.values()), "names": list(points)}
+    elif "theta" in taken:
+        given["theta"] = point
+    elif "center" in taken:
+        given |= {"center": point, **({"norms": objective.theta} if "norms" in taken else {})}
+    result = member(_contract.PACKAGE, task.probe.name)(objective, **given)
+    return replace(result, origin=result.origin | {"compared": done})
+
+
+def rounded(objective: Objective, bits: int, scheme: Mapping[str, Any]) -> Tensor:
+    """Return the parameters of an objective with the weights of its layers rounded to nearest: (D,)."""
+    from landscape.quantize.layers import chosen
+    from landscape.quantize.scheme import Scheme
+    from landscape.quantize.surfaces import rounded as nearest
+
+    if bits == FULL:
+        return objective.theta
+    own = objective.unpack(objective.theta)
+    axes = {name: axis for name, axis in chosen(objective.network.model).items() if name in own}
+    one = Scheme(bits, **scheme)
+    return objective.pack(nearest(own, axes, dict.fromkeys(axes, one), bits))
+
+
+def _alike(objectives: Sequence[Objective]) -> bool:
+    """Say whether all networks have the same parameters, so that there are segments between them."""
+    shapes = [[(block.name, tuple(block.shape)) for block in one.blocks] for one in objectives]
+    return all(one == shapes[0] for one in shapes)
+
+
+def _hash(point: Tensor) -> str:
+    import hashlib
+
+    return hashlib.sha256(point.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def _expect(objectives: Mapping[str, Objective], bits: Sequence[int], scheme: Mapping[str, Any]) -> None:
+    from landscape.quantize.scheme import Scheme
+
+    if not objectives:
+        raise ValueError("Expected networks to compare, got none: pass them by name.")
+    for width in bits:
+        if width != FULL:
+            Scheme(width, **scheme)
+    if seen := [name for name, one in objectives.items() if one.network.view is not None and set(bits) != {FULL}]:
+        raise ValueError(
+            f"Expected networks of full precision to round, got {seen[0]} seen through a quantizer: leave bits out."
+        )

@@ -1,0 +1,140 @@
+"""HDF5 files: arrays with their meaning written, and read back without trusting what a file says of itself."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+LARGEST = 2**33  # bytes of one array that are read
+NAMES = 2**16  # texts of one array, and
+TEXT = 2**26  # bytes of them: many elements of a small file may all be one long text
+DEFLATE = 1032  # zlib cannot compress better than this, so a file that claims more is lying
+NO_COORDINATE = "This is a netCDF dimension but not a netCDF variable.%10d"
+
+
+@contextmanager
+def opened(path: str | os.PathLike):
+    """Open an HDF5 file for reading, with errors that name it.
+
+    Raises
+    ------
+    OSError
+        If the file does not exist, is no HDF5 file, or is damaged where it is read.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: expected an HDF5 file, got no such file.")
+    try:
+        file = h5py.File(path, "r")
+    except BlockingIOError as error:
+        raise BlockingIOError(f"{path}: expected to read it, got a file a program holds open: close it.") from error
+    except OSError as error:
+        raise OSError(f"{path}: expected an HDF5 file, got one that cannot be opened ({error}).") from error
+    with file:
+        try:
+            yield file
+        except (OSError, RuntimeError, KeyError) as error:  # what h5py raises at damaged bytes
+            raise OSError(f"{path}: expected a readable HDF5 file, got a damaged one ({error}).") from error
+
+
+def read_array(file: h5py.Group, name: str) -> np.ndarray:
+    """Read one dataset of an untrusted file.
+
+    Raises
+    ------
+    ValueError
+        If the dataset is absent, a link out of the file, stored elsewhere, or claims more than it holds.
+    """
+    where, link = f"{file.file.filename}: `{name}`", linked(file, name)
+    if link is None:
+        raise ValueError(f"{where}: expected a dataset of this name, got none: the file is incomplete.")
+    if not isinstance(link, h5py.HardLink):
+        raise ValueError(f"{where}: expected data inside the file, got a link.")
+    dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual or dataset.shape is None:
+        raise ValueError(f"{where}: expected data inside the file, got a group, nothing, or outside storage.")
+    if dataset.nbytes > LARGEST or dataset.nbytes > DEFLATE * dataset.id.get_storage_size():
+        raise ValueError(
+            f"{where}: expected no more than is stored, got a claim of {dataset.nbytes} bytes "
+            f"for {dataset.id.get_storage_size()} stored ones."
+        )
+    if h5py.check_string_dtype(dataset.dtype):
+        return _text(dataset, where)
+    if dataset.dtype.kind not in "biufc":
+        raise ValueError(f"{where}: expected numbers or text, got {dataset.dtype}.")
+    return dataset[()]
+
+
+def _text(dataset: h5py.Dataset, where: str) -> np.ndarray:
+    """Read texts one by one, for as long as an array of them stays small."""
+    found, longest = [], 0
+    for index in np.ndindex(dataset.shape) if dataset.size <= NAMES else ():
+        found.append(dataset.asstr()[index])
+        longest = max(longest, len(found[-1]))
+        if 4 * longest * dataset.size > TEXT:  # NumPy gives every text the room of the longest
+            break
+    if len(found) != dataset.size or 4 * longest * dataset.size > TEXT:
+        raise ValueError(f"{where}: expected names, got texts of more than {TEXT} bytes, or more than {NAMES} of them.")
+    return np.array(found, dtype=str).reshape(dataset.shape)
+
+
+def linked(file: h5py.Group, name: str) -> Any:
+    """Return the link of a name, or None, without following it: that might open another file.
+
+    Raises
+    ------
+    ValueError
+        If the name leads into other groups.
+    """
+    if "/" in name:
+        raise ValueError(f"{file.file.filename}: expected a name within one group, got {name!r}.")
+    return file.get(name, getlink=True)
+
+
+def inside(file: h5py.Group, name: str) -> h5py.Group:
+    """Return a group of an untrusted file by a name such as ``members/sgd/surface``, without leaving the file.
+
+    Raises
+    ------
+    ValueError
+        If there is no such group, or a link out of the file is in the way.
+    """
+    group = file
+    for part in name.split("/"):
+        where, link = f"{file.file.filename}: `{name}`", linked(group, part)
+        if not isinstance(link, h5py.HardLink) or not isinstance(group[part], h5py.Group):
+            raise ValueError(f"{where}: expected a group inside the file, got {'none' if link is None else 'another'}.")
+        group = group[part]
+    return group
+
+
+def write_array(file: h5py.Group, name: str, array: np.ndarray, meta: Any) -> None:
+    """Write one dataset, with its meaning and its unit."""
+    text = array.dtype.kind == "U"
+    data, kind = (array.astype(object), h5py.string_dtype()) if text else (array, None)
+    file.create_dataset(name, data=data, dtype=kind).attrs.update(described(meta))
+
+
+def described(meta: Any) -> dict[str, str]:
+    """Return what netCDF readers know a quantity by."""
+    return {"long_name": meta["meaning"], "units": meta["unit"]}
+
+
+def label_axes(file: h5py.Group, metas: dict[str, Any]) -> None:
+    """Make coordinates dimension scales, and attach them to every axis that bears their name."""
+    for name, meta in metas.items():
+        if meta["dims"] == (name,):
+            file[name].make_scale(name)
+    for name, meta in metas.items():
+        for axis, dim in enumerate(meta["dims"]):
+            file[name].dims[axis].label = dim
+            if dim == name:
+                continue
+            if dim not in file:
+                size = file[name].shape[axis]
+                file.create_dataset(dim, data=np.zeros(size, "f4")).make_scale(NO_COORDINATE % size)
+            file[name].dims[axis].attach_scale(file[dim])
