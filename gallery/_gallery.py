@@ -257,6 +257,8 @@ def summary(study: Study, names: Mapping[str, str], form: str = "{:.3g}") -> lis
         k = _at(study.measure, measure)
         for m, method in enumerate(study.method.tolist()):
             values = study.value[m, k]
+            if np.isnan(values).all():  # not a measure of this method
+                continue
             mean = number(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
             rows.append([meaning if m == 0 else "", method, mean, *_changes(study, method, measure)])
     return table(("measure", "method", "mean ± standard error", "change", "95 %", "Holm p"), rows)

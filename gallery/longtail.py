@@ -2,38 +2,37 @@
 
 Rangwani, Aithal, Mishra & Babu (2022, arXiv:2212.13827) report that a network trained on long-tailed data, with losses
 re-weighted by class frequency, stands at a minimum of the losses of frequent classes, but at a saddle of those of rare
-ones: -lambda_min / lambda_max of the Hessian of a class is larger for them. Here small networks are trained on digits
-whose frequencies fall by a factor of 20, each seed giving the frequencies to the digits in another order, so that no
-digit is rare by its shape. Everything is measured on the training examples, without augmentation.
+ones: -lambda_min / lambda_max of the Hessian of a class is larger for them.
 
-    python gallery/longtail.py            # 10 seeds; writes longtail.md and longtail.png beside this file
-    python gallery/longtail.py --seeds 3
+Here small networks are trained on digits whose frequencies fall by a factor of 20, each seed giving the frequencies to
+the digits in another order, so that no digit is rare by its shape. Everything is measured on the training examples,
+without augmentation.
+
+    python gallery/longtail.py            # minutes; writes longtail.h5, longtail.md and longtail.png beside this file
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import textwrap
 from dataclasses import replace
-from pathlib import Path
 
+import _gallery
 import numpy as np
+from matplotlib.figure import Figure
 
 from landscape import Objective
 from landscape.data.digits import digits
 from landscape.dataset import Dataset
 from landscape.models.mlp import mlp
 from landscape.paired import paired
-from landscape.probes.saddle import Saddle, saddle
-from landscape.train.run import train
+from landscape.probes.saddle import saddle
+from landscape.result import Collection
 from landscape.train.settings import Settings
-from landscape.train.streams import seeded
 from landscape.transforms import longtail
 
-HERE = Path(__file__).parent
 RATIO = 20  # of the largest to the smallest class
-EPOCHS = 40
+SEEDS, EPOCHS, WIDTH, STEPS = 10, 40, 64, 60
+QUICK = {"SEEDS": 2, "EPOCHS": 2, "WIDTH": 4, "STEPS": 8}
 GROUPS = {"head": slice(0, 3), "medium": slice(3, 7), "tail": slice(7, 10)}  # classes by rank
 ARMS = {"cross entropy": "plain", "re-weighted": "reweighted:beta=0.99"}  # methods of training
 MEASURED = {
@@ -43,6 +42,7 @@ MEASURED = {
     "negative_trace": "negative share of the sum of moduli",
     "loss": "training loss [nat]",
 }
+TOLD = {**MEASURED, "accuracy": "test accuracy"}
 
 
 def shuffled(seed: int) -> Dataset:
@@ -56,16 +56,40 @@ def shuffled(seed: int) -> Dataset:
     return longtail(RATIO, seed=seed)(replace(data, **parts, classes=names))
 
 
-def measured(seed: int, arm: str) -> tuple[Saddle, np.ndarray]:
-    """Train a network, and return the saddles of its classes and its test accuracy by class."""
+def run(arm: str, seed: int, knobs: dict[str, int]) -> Collection:
+    """Train a network, and measure the saddles and the test accuracy of its classes, "lambda_max 3" of rank 3."""
     data = shuffled(seed)
-    with seeded(seed, "init"):
-        model = mlp(64, classes=len(data.classes), shape=data.shape)
-    settings = Settings(epochs=EPOCHS, batch_size=32, lr=0.05, seed=seed)
-    trained = train(data, model, settings, method=ARMS[arm], device="cpu")
-    objective = Objective(trained.model, data, device="cpu")
-    found = saddle(objective, steps=60, probes=2, seed=seed)
-    return found, np.asarray(objective.measure(objective.theta).class_accuracy)[1]
+    settings = Settings(epochs=knobs["EPOCHS"], batch_size=32, lr=0.05, seed=seed)
+    build = lambda: mlp(knobs["WIDTH"], classes=len(data.classes), shape=data.shape)  # noqa: E731
+    objective = Objective(_gallery.trained(data, build, settings, ARMS[arm]).model, data, device="cpu")
+    found = saddle(objective, steps=knobs["STEPS"], probes=2, seed=seed)
+    rows = {name: getattr(found, name) for name in MEASURED}
+    rows["accuracy"] = np.asarray(objective.measure(objective.theta).class_accuracy)[1]
+    values = {f"{name} {rank}": (float(x), math.nan) for name, row in rows.items() for rank, x in enumerate(row, 1)}
+    return Collection(origin={"values": values})
+
+
+def measured(quick: bool) -> Collection:
+    """Train all networks."""
+    knobs = QUICK if quick else {name: globals()[name] for name in QUICK}
+    values: dict[str, dict[int, dict]] = {arm: {} for arm in ARMS}
+    for seed in range(knobs["SEEDS"]):
+        for arm in ARMS:
+            one = _gallery.kept(f"{arm} {seed}", lambda a=arm, s=seed: run(a, s, knobs))
+            values[arm][seed] = one.origin["values"]
+    counts = np.bincount(shuffled(0).split("train").targets).tolist()
+    study = _gallery.compared(values, values[next(iter(ARMS))][0])
+    return Collection(members={"study": study}, origin=_gallery.origin(__file__, quick, counts=counts, **knobs))
+
+
+def by_class(found: Collection) -> dict[str, dict[str, np.ndarray]]:
+    """Return the values of every arm and quantity, (seed, class)."""
+    study = found.members["study"]
+    names, ranks = study.measure.tolist(), range(1, len(found.origin["settings"]["counts"]) + 1)
+    return {
+        arm: {name: study.value[m, [names.index(f"{name} {rank}") for rank in ranks]].T for name in TOLD}
+        for m, arm in enumerate(ARMS)
+    }
 
 
 def difference(rows: np.ndarray) -> tuple[float, float, float]:
@@ -74,45 +98,50 @@ def difference(rows: np.ndarray) -> tuple[float, float, float]:
     return float(found.mean[1]), float(found.error[1]), float(found.high[1] - found.mean[1])
 
 
-def report(values: dict[str, dict[str, np.ndarray]], counts: np.ndarray, seeds: int) -> str:
-    """Write the tables: values are (seed, class), for every arm and quantity."""
-    intro = " ".join(f"""
-        `python gallery/longtail.py --seeds {seeds}`: {seeds} networks (multilayer perceptron 64-64-64-10) for
-        each of two losses, on digits with {counts[0]} examples in the most frequent class and {counts[-1]} in
-        the rarest, {EPOCHS} epochs. Every seed gives the frequencies to the digits in another order. Head: the
+def report(found: Collection) -> str:
+    """Write the tables."""
+    values, knobs = by_class(found), found.origin["settings"]
+    done = f"""
+        {knobs["SEEDS"]} networks (multilayer perceptron 64-{knobs["WIDTH"]}-{knobs["WIDTH"]}-10) for each of two
+        losses, on digits with {knobs["counts"][0]} examples in the most frequent class and {knobs["counts"][-1]} in
+        the rarest, {knobs["EPOCHS"]} epochs. Every seed gives the frequencies to the digits in another order. Head: the
         three most frequent classes; tail: the three rarest. Means over seeds; the difference is paired by seed,
         with its standard error and 95 % interval (Student). Where the tail is fitted less well than the head
         (see the training loss), the ratio tells of that too; re-weighting fits both alike.
-    """.split())
-    figure = "![Negative curvature by class frequency](longtail.png)"
-    lines = ["# Do the losses of rare classes end at saddles?", "", textwrap.fill(intro, 116), "", figure, ""]
+    """
+    lines, verdict = [], []
     for arm in ARMS:
-        head = "| | head | medium | tail | tail - head | 95 % |"
-        lines += [f"## {arm.capitalize()}", "", head, "|---|---:|---:|---:|---:|---|"]
-        for name, meaning in {**MEASURED, "accuracy": "test accuracy"}.items():
-            groups = {group: values[arm][name][:, ranks].mean(1) for group, ranks in GROUPS.items()}
-            mean, error, half = difference(groups["tail"] - groups["head"])
-            means = " | ".join(f"{groups[group].mean():.4g}" for group in GROUPS)
-            lines.append(f"| {meaning} | {means} | {mean:.3g} ± {error:.2g} | {mean - half:.3g} to {mean + half:.3g} |")
-        lines += ["", verdict(values[arm]["ratio"]), ""]
-    return "\n".join(lines)
+        lines += [f"## {arm.capitalize()}", "", *table(values[arm]), ""]
+        words = f"with the {arm} loss, the ratio of the tail is larger than that of the head (Rangwani et al.)"
+        verdict.append(claim(words, values[arm]["ratio"]))
+    return _gallery.page(__file__, __doc__, done, "Negative curvature by class frequency", lines[:-1], verdict)
 
 
-def verdict(ratio: np.ndarray) -> str:
+def table(values: dict[str, np.ndarray]) -> list[str]:
+    """Write the table of an arm: values are (seed, class), for every quantity."""
+    rows = []
+    for name, meaning in TOLD.items():
+        groups = {group: values[name][:, ranks].mean(1) for group, ranks in GROUPS.items()}
+        mean, error, half = difference(groups["tail"] - groups["head"])
+        means = [f"{groups[group].mean():.4g}" for group in GROUPS]
+        rows.append([meaning, *means, f"{mean:.3g} ± {error:.2g}", f"{mean - half:.3g} to {mean + half:.3g}"])
+    return _gallery.table(("", *GROUPS, "tail - head", "95 %"), rows)
+
+
+def claim(words: str, ratio: np.ndarray) -> str:
     """Say in words whether the tail has more negative curvature, relative to the largest, than the head."""
-    mean, error, half = difference(ratio[:, GROUPS["tail"]].mean(1) - ratio[:, GROUPS["head"]].mean(1))
-    if abs(mean) <= half:
-        return f"No difference is told apart from zero: {mean:.3g} ± {error:.2g}."
-    told = "larger, in the direction that" if mean > 0 else "smaller, opposite to what"
-    return f"The ratio of the tail is {told} Rangwani et al. report: {mean:.3g} ± {error:.2g}."
+    rows = ratio[:, GROUPS["tail"]].mean(1) - ratio[:, GROUPS["head"]].mean(1)
+    mean, error, half = difference(rows)
+    outcome = _gallery.OPEN if abs(mean) <= half else _gallery.HOLDS if mean > 0 else _gallery.FAILS
+    told = f"difference {mean:.3g} ± {error:.2g}, higher in {(rows > 0).sum()} of {len(rows)} seeds"
+    return _gallery.outcome_line(words, outcome, told)
 
 
-def figure(values: dict[str, dict[str, np.ndarray]], counts: np.ndarray):
+def figure(found: Collection) -> Figure:
     """Draw the ratio and both ends by class frequency, mean and standard error over seeds."""
-    from matplotlib.figure import Figure
-
     from landscape.plots.style import BLUE, ORANGE, style
 
+    values, counts = by_class(found), found.origin["settings"]["counts"]
     low, high = "\\lambda_{\\min}", "\\lambda_{\\max}"
     panels = {"ratio": f"$-{low}/{high}$", "lambda_max": f"${high}$ [nat]", "lambda_min": f"${low}$ [nat]"}
     with style() as page:
@@ -129,29 +158,5 @@ def figure(values: dict[str, dict[str, np.ndarray]], counts: np.ndarray):
     return drawn
 
 
-def main() -> None:
-    """Run the study."""
-    from landscape.plots import save
-
-    parser = argparse.ArgumentParser(description="Saddles of rare classes on digits.")
-    parser.add_argument("--seeds", type=int, default=10)
-    seeds = parser.parse_args().seeds
-    if seeds < 2:
-        parser.error("expected at least 2 seeds, whose spread is the standard error")
-    values: dict[str, dict[str, list[np.ndarray]]] = {arm: {} for arm in ARMS}
-    for seed in range(seeds):
-        for arm in ARMS:
-            found, accuracy = measured(seed, arm)
-            rows = {name: getattr(found, name) for name in MEASURED} | {"accuracy": accuracy}
-            for name, row in rows.items():
-                values[arm].setdefault(name, []).append(row)
-            print(f"seed {seed}, {arm}: ratios {np.round(found.ratio, 3)}", flush=True)
-    arrays = {arm: {name: np.stack(rows) for name, rows in kept.items()} for arm, kept in values.items()}
-    counts = np.bincount(shuffled(0).split("train").targets)
-    save(figure(arrays, counts), HERE / "longtail.png")
-    (HERE / "longtail.md").write_text(report(arrays, counts, seeds) + "\n")
-    print(f"{HERE / 'longtail.md'}, {HERE / 'longtail.png'}")
-
-
 if __name__ == "__main__":
-    main()
+    _gallery.main(measured, figure, report)
