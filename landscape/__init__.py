@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from landscape.discovery import names as _names
 
 if TYPE_CHECKING:  # what is imported when it is first used, told to editors and type checkers
+    from landscape.basins.topology import topology as topology
     from landscape.dataset import Dataset as Dataset
     from landscape.objective import Objective as Objective
     from landscape.plots import draw as draw
@@ -45,6 +46,7 @@ _PUBLIC = {
     "load": "landscape.result",
     "quantity": "landscape.result",
     "draw": "landscape.plots",
+    "topology": "landscape.basins.topology",
 } | {probe: f"landscape.probes.{probe}" for probe in _names("landscape.probes")}
 __all__ = [*_PUBLIC, "__version__"]
 

@@ -20,7 +20,9 @@ from landscape import discovery
 from landscape.hdf5 import LARGEST, described, inside, label_axes, linked, opened, read_array, write_array
 
 FORMAT = 1
-ROOMS = tuple(f"landscape.{room}" for room in ("probes", "ensembles", "study", "comparison"))  # files named for results
+ROOMS = tuple(  # their files are named for results
+    f"landscape.{room}" for room in ("probes", "ensembles", "study", "comparison", "basins")
+)
 MEMBERS = "members"  # the group of a file that holds those of a collection
 
 

@@ -10,8 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    ["result", "hdf5", "discovery", "dataset", "parts", "rows", "krylov", "eigenpairs", "density", "traces", "paired"]
-    + ["persistence"],
+    [
+        "result", "hdf5", "discovery", "dataset", "parts", "rows", "krylov", "eigenpairs", "density", "traces", "paired",
+        "persistence",
+    ],
     ["losses", "reading", "weights", "transforms", "surgery", "models", "data", "engine", "curves", "quantize"],
     ["objective"],
     [
@@ -19,7 +21,7 @@ FLOORS = [
         "exact", "measures", "sensitivity",
     ],
     ["probes", "train", "importing", "verification", "posterior", "ensembles", "ptq", "connection", "alignment"],
-    ["plots", "study", "comparison"],
+    ["plots", "study", "comparison", "basins"],
     ["cli"],
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

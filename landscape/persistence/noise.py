@@ -46,7 +46,9 @@ def told(tree: MergeTree, values: np.ndarray, errors: np.ndarray, z: float, *, n
     Returns
     -------
     ndarray of shape (K,), bool
-        Nothing is told where an error is not known: False for all but what never merges.
+        As many as there are basins for sure. Where the lowest measured value of such a basin is not the one that is
+        known best, it is the older row that counts: a row is told only if the one it merges into is. Nothing is told
+        where an error is not known: False for all but what never merges.
 
     Notes
     -----
@@ -61,12 +63,15 @@ def told(tree: MergeTree, values: np.ndarray, errors: np.ndarray, z: float, *, n
     Fasy, Lecci, Rinaldo, Wasserman, Balakrishnan & Singh (2014), Confidence sets for persistence diagrams,
     arXiv:1303.7117 (bands of one width; the form with a width at each point is of this project).
     """
-    found = tree.parent < 0
     finite = np.isfinite(values)
     if not np.isfinite(errors[finite]).all():
-        return found
+        return tree.parent < 0
     away = z * np.where(finite, errors, 0.0)
     certain = merge_tree(values - away, values + away, neighbours=neighbours)
-    for place in certain.minimum.tolist():
-        found[tree.alive(place, float(values.flat[place]))] = True
-    return found
+    rows = {tree.alive(place, float(values.flat[place])) for place in certain.minimum.tolist()}
+    for row in sorted(rows):  # parents stand before their children
+        rows.remove(row)
+        while tree.parent[row] >= 0 and int(tree.parent[row]) not in rows:
+            row = int(tree.parent[row])
+        rows.add(row)
+    return np.isin(np.arange(len(tree.parent)), list(rows))

@@ -35,6 +35,7 @@ def test_every_function_within_the_band_has_as_many_basins(seed, neighbours):
     tree = merge_tree(values, neighbours=neighbours)
     found = told(tree, values, errors, 1.0, neighbours=neighbours)
     assert found[0]
+    assert all(found[parent] for parent in tree.parent[found].tolist() if parent >= 0)
     for _ in range(5):
         other = merge_tree(values + errors * random.uniform(-1, 1, values.shape), neighbours=neighbours)
         assert len(other.birth) >= found.sum()
@@ -47,6 +48,12 @@ def test_what_is_told_does_not_rest_on_errors_elsewhere():
     errors = np.array([0.1, 0.1, 0.1, 0.1, 0.1, 4, 0.1])
     tree = merge_tree(values)
     assert tree.minimum[told(tree, values, errors, 2.0)].tolist() == [1, 3]
+
+
+def test_the_lowest_value_counts_even_if_another_one_is_known_better():
+    values, errors = np.array([1.0, 2, 0]), np.array([0.1, 2, 5])
+    tree = merge_tree(values)
+    assert tree.minimum[told(tree, values, errors, 1.0)].tolist() == [2]
 
 
 def test_without_errors_nothing_but_what_never_merges_is_told():
