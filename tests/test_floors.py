@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     [
-        "result", "hdf5", "discovery", "dataset", "parts", "rows", "krylov", "eigenpairs", "density", "traces", "paired",
-        "persistence",
+        "result", "hdf5", "discovery", "dataset", "parts", "rows", "krylov", "eigenpairs", "density", "traces",
+        "paired", "persistence",
     ],
     ["losses", "reading", "weights", "transforms", "surgery", "models", "data", "engine", "curves", "quantize"],
     ["objective"],

@@ -241,9 +241,10 @@ def topology(
         if loops:
             rings.append(ringed(name, found.axes, loss, error, neighbours=neighbours))
     arrays = stacked(tables) | {name: [one[name] for one in summaries] for name in summaries[0]}
+    arrays |= stacked(rings) if rings else {}
     return Topology(
-        **arrays, **(stacked(rings) if rings else {}), split=np.array(found.names), a=found.a, b=found.b, loss=found.loss,
-        loss_error=found.error, catchment=np.stack(catchments), origin=origin(surface, found, knobs),
+        **arrays, split=np.array(found.names), a=found.a, b=found.b, loss=found.loss, loss_error=found.error,
+        catchment=np.stack(catchments), origin=origin(surface, found, knobs),
     )  # fmt: skip
 
 

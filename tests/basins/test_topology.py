@@ -48,7 +48,7 @@ def path(curves, values):
 
 def test_a_double_well_has_two_basins_of_the_depth_between_them():
     a, b, loss = double_well()
-    found = topology(surface(a, b, loss, loss + 1 + a[:, None]))
+    found = topology(surface(a, b, loss, loss + 1 + 2 * a[:, None]))
     assert found.part.tolist() == ["train", "train", "test"]
     np.testing.assert_allclose(found.minimum_a[:2], [-1, 1], atol=1e-9)
     np.testing.assert_allclose(found.minimum_b, 0, atol=1e-9)
@@ -64,7 +64,9 @@ def test_a_double_well_has_two_basins_of_the_depth_between_them():
 def test_the_depth_of_a_basin_is_where_it_first_spills():
     a, b, loss = double_well()
     found = topology(surface(a, b, loss))
-    np.testing.assert_allclose(found.depth[0], loss[found.a == found.saddle_a[1]].min() - loss.min(), atol=1e-9)
+    np.testing.assert_allclose(found.depth[0], 1)  # over the edge at b = 1, before the saddle
+    np.testing.assert_allclose(abs(found.spill_b[0]), 1)
+    np.testing.assert_allclose(found.depth[1], found.persistence[1])
     alone = topology(line([5.0, 1, 0, 2, 9]))
     assert alone.depth.tolist() == [5]
     assert alone.depth_error.tolist() == [0.2]
@@ -85,7 +87,7 @@ def test_areas_are_shares_of_the_domain():
 
 def test_shallow_basins_are_not_told_from_noise():
     wells = [5.0, 0, 1, 0.5, 5, 1, 5]
-    sure, unsure = topology(line(wells, 0.05)), topology(line(wells, 0.5))
+    sure, unsure = topology(line(wells, 0.05)), topology(line(wells, 0.9))
     assert sure.basins.tolist() == [3]
     assert unsure.basins.tolist() == [1]
     assert unsure.minima.tolist() == [3]
