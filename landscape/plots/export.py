@@ -89,10 +89,11 @@ def csv(result: Result, path: str | os.PathLike) -> None:
     directions, the checkpoints) stay in the HDF5 file.
     """
     base, groups = _tables(result)
-    keys = [*base, *(group for group in groups if group), *_words(result, base)]
-    columns = list(dict.fromkeys(column for table in groups.values() for column in table))
+    axes = [(*base, group) if group else base for group in groups]
+    keys = [*base, *(group for group in groups if group), *(word for dims in axes for word in _words(result, dims))]
+    columns = dict.fromkeys([*keys, *(column for table in groups.values() for column in table)])
     with replaced(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        table = writer.DictWriter(file, [*keys, *columns], restval="", lineterminator="\n")
+        table = writer.DictWriter(file, list(columns), restval="", lineterminator="\n")
         table.writeheader()
         for group, names in groups.items():
             table.writerows(_rows(result, base, group, names))

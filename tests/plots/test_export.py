@@ -94,6 +94,22 @@ def test_csv_keeps_nan_and_takes_lines(make_line, tmp_path):
         assert next(reader.DictReader(file))["loss"] == "nan"
 
 
+def test_csv_tells_words_of_every_axis(tmp_path):
+    from landscape.comparison import Comparison
+
+    value = np.array([[1.0, 2.0], [3.0, 4.0]])
+    comparison = Comparison(
+        network=["a", "b"], bits=[32.0, 32.0], measure=["loss", "rate"], unit=["nat", ""], better=["lower", "higher"],
+        value=value, error=value / 10, apart=np.zeros((2, 2, 2)), members={},
+    )  # fmt: skip
+    csv(comparison, tmp_path / "c.csv")
+    rows = [row for row in reader.DictReader((tmp_path / "c.csv").open()) if row["measure"]]
+    assert [(row["network"], row["measure"], row["unit"], row["better"]) for row in rows] == [
+        (network, *told) for network in "ab" for told in (("loss", "nat", "lower"), ("rate", "", "higher"))
+    ]
+    assert [float(row["value"]) for row in rows] == value.ravel().tolist()
+
+
 def test_a_summary_says_where_the_minimum_is(make_surface):
     origin = {"directions": {"kind": "random", "ratio": [0.5, 2.0]}}
     words = table(make_surface((5, 4), trajectory=True, stopped=np.eye(5, 4) > 0, origin=origin))
