@@ -103,7 +103,7 @@ def test_csv_tells_words_of_every_axis(tmp_path):
         value=value, error=value / 10, apart=np.zeros((2, 2, 2)), members={},
     )  # fmt: skip
     csv(comparison, tmp_path / "c.csv")
-    rows = [row for row in reader.DictReader((tmp_path / "c.csv").open()) if row["measure"]]
+    rows = [row for row in reader.DictReader((tmp_path / "c.csv").read_text().splitlines()) if row["measure"]]
     assert [(row["network"], row["measure"], row["unit"], row["better"]) for row in rows] == [
         (network, *told) for network in "ab" for told in (("loss", "nat", "lower"), ("rate", "", "higher"))
     ]
