@@ -9,6 +9,8 @@ from landscape.discovery import names as _names
 
 if TYPE_CHECKING:  # what is imported when it is first used, told to editors and type checkers
     from landscape.basins.topology import topology as topology
+    from landscape.comparison import Comparison as Comparison
+    from landscape.comparison import compare as compare
     from landscape.dataset import Dataset as Dataset
     from landscape.objective import Objective as Objective
     from landscape.plots import draw as draw
@@ -30,6 +32,7 @@ if TYPE_CHECKING:  # what is imported when it is first used, told to editors and
     from landscape.probes.surface import surface as surface
     from landscape.probes.trace import trace as trace
     from landscape.probes.tree import tree as tree
+    from landscape.result import Collection as Collection
     from landscape.result import Result as Result
     from landscape.result import load as load
     from landscape.result import quantity as quantity
