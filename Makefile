@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench docs clean
 
 help:
 	@echo "landscape: measure the loss landscape of neural networks and draw it."
@@ -14,6 +14,7 @@ help:
 	@echo "  make test    from nothing: install, check the style, run every test and example"
 	@echo "  make lint    check style, docstrings and types"
 	@echo "  make bench   measure speed and memory against the usual ways; see benchmarks/RESULTS.md"
+	@echo "  make docs    build the documentation: tutorial, reference of all names and commands"
 	@echo "  make clean   remove the environment and what was built"
 	@echo
 	@echo "  PYTHON=python3.12 chooses the interpreter, VENV=DIR the place of the environment."
@@ -46,5 +47,10 @@ bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/quantization.py --write
 	$(BIN)/python benchmarks/connectivity.py --write
 
+docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+	@echo "docs/_build/index.html"
+
 clean:
-	rm -rf $(VENV) build *.egg-info demo
+	rm -rf $(VENV) build *.egg-info demo docs/_build docs/reference
