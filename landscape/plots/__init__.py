@@ -90,6 +90,7 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
     OSError
         If the file cannot be written; a file already at `path` is then left as it was.
     """
+    from landscape.plots.latex import set_by_latex
     from landscape.plots.style import style
     from landscape.result import replaced
 
@@ -101,7 +102,7 @@ def save(figure: Figure, path: str | os.PathLike) -> None:
         ".png": {"Software": MARK},
         ".svg": {"Creator": MARK, "Date": None},
     }[suffix]
-    with style(), replaced(path) as part:
+    with style(), set_by_latex(figure), replaced(path) as part:
         figure.savefig(part, format=suffix[1:], metadata=undated)
 
 

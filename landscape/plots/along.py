@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 
 DASHES = ("-", "--", "-.", (0, (1, 1)))  # one per split, so that a figure printed in gray can be read
+MARKS = ("", "o", "s", "^", "D", "v", "P")  # and one per curve, for the same reason
+MARKED = 8  # of its points that carry the mark, about
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito, a curve each
 
 
@@ -38,6 +41,14 @@ def color(curve: int) -> str:
 def dash(split: int) -> Any:
     """Return the dash of a split by its number."""
     return DASHES[split % len(DASHES)]
+
+
+def mark(curve: int, count: int, several: bool) -> dict[str, Any]:
+    """Return how a line of so many points is marked, where a figure has several curves: sparsely, each elsewhere."""
+    sign = MARKS[curve % len(MARKS)] if several else ""
+    stride = max(1, round(count / MARKED))
+    size = 0.9 * rcParams["lines.markersize"]
+    return {"marker": sign, "markevery": (curve % stride, stride), "markersize": size} if sign else {}
 
 
 def finite(values: np.ndarray) -> np.ndarray:

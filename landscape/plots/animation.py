@@ -10,7 +10,7 @@ import numpy as np
 
 from landscape.plots import MARK, field, marked
 from landscape.plots.marking import looks
-from landscape.plots.style import casing, number
+from landscape.plots.style import Venue, casing, number
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -33,7 +33,7 @@ def animation(
     *,
     quantity: str = "loss",
     split: str | None = None,
-    venue: str | None = None,
+    venue: str | Venue | None = None,
     title: str | None = None,
     **style: Any,
 ) -> None:
@@ -88,7 +88,7 @@ def animation(
 
 
 def _pictures(
-    result: Surface, tracks: list[marked.Track], quantity: str, split: str | None, venue: str | None,
+    result: Surface, tracks: list[marked.Track], quantity: str, split: str | None, venue: str | Venue | None,
     title: str | None, style: dict[str, Any],
 ) -> list[Image]:  # fmt: skip
     """Draw the surface once, and the runs over it at every moment."""
@@ -127,7 +127,7 @@ def _scene(
     from landscape.plots import draw, marking, overlay
     from landscape.plots.figure import heading, wrapped
 
-    width = min(page.column, 0.45 * page.size)
+    width = page.single
     figure = Figure(figsize=(width, 0.85 * width + 0.06 * page.size), layout="constrained")
     ax = figure.add_subplot()
     draw(result, ax, quantity=quantity, split=split, landmarks=False, legend=False, title=False, **style)

@@ -19,6 +19,7 @@ NAMES = {
     "barrier": "barrier [nat]", "rise": "rise above the higher end [nat]", "drop": "drop of accuracy [%]",
     "disagreement": "disagreement [%]", "distance": "distance",
 }  # fmt: skip
+QUANTITIES = tuple(NAMES)
 
 
 def barriers(

@@ -83,3 +83,10 @@ def several(
     if legend and len(ax.get_legend_handles_labels()[0]) > 1:
         ax.legend(loc="best", fontsize="small")
     return ax
+
+
+def usual(result: Bits) -> list[list[dict[str, str]]]:
+    """Return the panels of a whole figure: all views that have been measured."""
+    from landscape.plots.bits_grid import panels
+
+    return [[{"view": name} for name in panels({"": result})]]

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from landscape.plots.bits import several
-from landscape.plots.style import style
+from landscape.plots.fitting import wrapped
+from landscape.plots.panel import abreast
+from landscape.plots.style import Venue, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,14 +28,14 @@ TITLES = {
 
 
 def bits_grid(
-    results: Mapping[str, Bits], *, venue: str | None = None, title: str | None = None, split: str | None = None,
-    legend: bool = True,
+    results: Bits | Mapping[str, Bits], *, venue: str | Venue | None = None, title: str | None = None,
+    split: str | None = None, legend: bool = True,
 ) -> Figure:  # fmt: skip
     """Draw all views of one network, or the curves of several, that have been measured.
 
     Parameters
     ----------
-    results : mapping of str to Bits
+    results : Bits, or several by name
     venue : str, optional
         Width of the page and size of type: see `landscape.plots.style.style`.
     title : str, optional
@@ -47,20 +49,22 @@ def bits_grid(
     """
     from matplotlib.figure import Figure
 
+    results = results if isinstance(results, Mapping) else {"": results}
     shown = panels(results)
-    rows = -(-len(shown) // ABREAST)
     with style(venue) as page:
-        tall = rows * (0.86 * page.text / ABREAST + 0.035 * page.size) + 0.1 * page.size
-        figure = Figure(figsize=(page.text, tall), layout="constrained")
-        axes = figure.subplots(rows, ABREAST, squeeze=False)
+        columns = min(ABREAST, abreast(page))
+        rows = -(-len(shown) // columns)
+        tall = rows * (0.86 * page.whole / columns + 0.035 * page.size) + 0.1 * page.size
+        figure = Figure(figsize=(page.whole, tall), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
         for ax, panel in zip(axes.flat, shown, strict=False):
             _panel(ax, results, panel, split)
             if legend and (len(results) == 1 or panel == shown[0]):
                 _legend(ax, panel)
         for ax in axes.flat[len(shown) :]:
-            ax.set_axis_off()
+            ax.remove()
         if title:
-            figure.suptitle(title, fontsize="medium", linespacing=1.0)
+            figure.suptitle(wrapped(title, page.whole, page), fontsize="medium", linespacing=1.0)
     return figure
 
 

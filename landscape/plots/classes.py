@@ -9,7 +9,7 @@ import numpy as np
 
 from landscape.plots import field, overlay, scale
 from landscape.plots.along import COLORS as CURVES
-from landscape.plots.style import BLUE, COLORS, ORANGE, number, style
+from landscape.plots.style import BLUE, COLORS, ORANGE, Venue, number, style
 from landscape.result import Result
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def classes(
     quantity: str = "class_loss",
     split: str | None = None,
     *,
-    venue: str | None = None,
+    venue: str | Venue | None = None,
     log: bool | str = "auto",
     clip: float | None = None,
     title: str | None = None,
@@ -68,17 +68,17 @@ def classes(
     names = _names(result, values.shape[result.declared()[quantity]["dims"].index("class")])
     solid = "b" in result.declared()
     with style(venue) as page:
-        columns, rows = _layout(len(names), page.text)
-        tall = rows * page.text / columns * (0.95 if solid else 0.8) + 0.09 * page.size
+        columns, rows = _layout(len(names), page.whole)
+        tall = rows * page.whole / columns * (0.95 if solid else 0.8) + 0.09 * page.size
         many = len(names) > MANY
-        figure = Figure(figsize=(page.text, tall), layout="none" if many else "constrained")
+        figure = Figure(figsize=(page.whole, tall), layout="none" if many else "constrained")
         axes = figure.subplots(rows, columns, sharex=not many, sharey=not many, squeeze=False)
         for ax in axes.flat[len(names) :]:
             ax.set_axis_off()
         panels = list(axes.flat[: len(names)])
         if many:
             _arrange(figure, page.size, rows)
-        _titles(panels, names, page.text / columns, page.size)
+        _titles(panels, names, page.whole / columns, page.size)
         if solid:
             _surfaces(figure, panels, result, values[field.position(result, split)], quantity, log, clip)
         else:

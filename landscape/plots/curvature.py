@@ -20,6 +20,7 @@ TITLES = {
     "ratio": r"$|\lambda_{\min}|\,/\,|\lambda_{\max}|$",
     "products": "products used",
 }
+QUANTITIES = tuple(TITLES)
 ENDS = {"lambda_max": ("max",), "lambda_min": ("min",), "ratio": ("max", "min"), "products": ("max", "min")}
 COLORS = {"lambda_max": "viridis", "lambda_min": "viridis", "ratio": "magma", "products": "cividis"}
 DIVERGING = "RdBu_r"  # for values of both signs, centered at zero
@@ -48,7 +49,7 @@ def curvature(
     result : Curvature
     ax : matplotlib.axes.Axes
     quantity : {"lambda_max", "lambda_min", "ratio", "products"}
-        ``ratio`` is |lambda_min| / |lambda_max|: near zero where the landscape is nearly convex.
+        ``ratio`` is ``|lambda_min| / |lambda_max|``: near zero where the landscape is nearly convex.
     contours : bool, default=True
         Lay labelled contours of the loss over the map.
     split : str, optional

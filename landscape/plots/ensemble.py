@@ -90,3 +90,7 @@ def _reliability(ax: Axes, result: Ensemble) -> None:
     ax.set_xlabel("confidence [%]")
     ax.set_ylabel("accuracy [%]")
 
+
+def usual(result: Ensemble) -> list[list[dict[str, str]]]:
+    """Return the panels of a whole figure."""
+    return [[{"view": view} for view in VIEWS]]

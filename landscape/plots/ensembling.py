@@ -105,6 +105,12 @@ def ensembling(
     return ax
 
 
+def usual(result: Ensembling) -> list[list[dict[str, str]]]:
+    """Return the panels of a whole figure: three views, in a row for every curve."""
+    shown = [{"view": view} for view in ("accuracy", "loss", "calibration")]
+    return [[{"curve": str(curve)} | view for view in shown] for curve in result.curve]
+
+
 def position(result: Ensembling, curve: str | None) -> int:
     """Index of a curve; the first one when none is named.
 

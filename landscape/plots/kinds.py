@@ -22,3 +22,12 @@ def own(folder: str, result: Any, name: str = "") -> Any:
         if find_spec(file) and (function := getattr(import_module(file), name or kind, None)):
             return function
     return None
+
+
+def whole(result: Any) -> Any:
+    """Find the function that makes a whole figure of a kind of result, ``<kind>_grid`` in a file of that name."""
+    for kind in map(str.lower, lineage(result)):
+        file = f"landscape.plots.{kind}_grid"
+        if find_spec(file):
+            return getattr(import_module(file), f"{kind}_grid")
+    return None

@@ -44,7 +44,7 @@ def drawn(ax: Axes, result: Surface, *, moving: bool = False) -> None:
         ax.plot([], [], linestyle="none", label=note)
 
 
-def shadow(ax: Any, result: Surface) -> None:
+def shadow(ax: Any, result: Surface, *, legend: bool = True) -> None:
     """Draw what is marked on the floor below a relief, as far as it goes; explain it where it is of several kinds."""
     floor, size = ax.get_zlim()[0], 0.6 * rcParams["lines.markersize"]
     paths, lone, curves = marked.runs(result), marked.alone(result), marked.curves(result)
@@ -55,7 +55,7 @@ def shadow(ax: Any, result: Surface) -> None:
         here = track.inside(result)
         a, b = np.where(here, track.a, np.nan), np.where(here, track.b, np.nan)
         ax.plot(a, b, floor, markersize=size, zorder=10, label=track.name or "checkpoints", **look)
-    if len(shown) > 1:
+    if legend and len(shown) > 1:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.04), ncols=3, handlelength=1.4)
 
 

@@ -9,9 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from landscape.plots import field
-from landscape.plots.along import COLORS, across, color, dash, finite, knots, plain
+from landscape.plots.along import COLORS, across, color, dash, finite, knots, mark, plain
 from landscape.plots.path_barriers import OVER, barriers, straight
 from landscape.plots.path_curvature import curvature
+from landscape.plots.path_overlay import several
 from landscape.plots.style import GRAY
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 QUANTITIES = ("loss", "accuracy", "disagreement", "curvature", "training")
 VIEWS = ("t", "arc")
+__all__ = ["handles", "latex", "panels", "path", "several", "usual"]
 SHORT = 6  # letters of the name of a split that fits into a line with more
 ROOM = 0.1  # of the height of the axes, left free above the curves
 
@@ -102,9 +104,15 @@ def panels(result: Any) -> list[str]:
     return [name for name in QUANTITIES if there.get(name, result.loss) is not None]
 
 
+def usual(result: Any) -> list[list[dict[str, str]]]:
+    """Return the panels of a whole figure: every quantity that was measured."""
+    return [[{"quantity": name} for name in panels(result)]]
+
+
 def handles(result: Any, parts: Any, barrier: bool = True) -> list[Artist]:
     """Return what a legend explains: curves by colour, splits by dash, and the interpolation of the ends."""
-    found = [Line2D([], [], color=color(c), label=plain(name)) for c, name in enumerate(result.curve.tolist())]
+    names = [plain(name) for name in result.curve.tolist()]
+    found = [Line2D([], [], color=color(c), label=name, **mark(c, 1, len(names) > 1)) for c, name in enumerate(names)]
     if len(parts) > 1:
         found += [Line2D([], [], color="black", linestyle=dash(s), label=str(result.split[s])) for s in parts]
     if barrier:
@@ -149,7 +157,8 @@ def _curves(result: Any, ax: Axes, quantity: str, view: str, parts: Any, band: b
         for s in parts:
             values = finite(unit * getattr(result, quantity)[c, s])
             label = f"{plain(str(result.curve[c]))}, {result.split[s]}"
-            ax.plot(x, values, color=color(c), linestyle=dash(s), label=label, zorder=3)
+            look = mark(c, len(x), len(result.curve) > 1)
+            ax.plot(x, values, color=color(c), linestyle=dash(s), label=label, zorder=3, **look)
             error = unit * getattr(result, f"{quantity}_error")[c, s]
             if band and np.isfinite(error).any():
                 with np.errstate(invalid="ignore"):
@@ -180,7 +189,7 @@ def _disagreement(result: Any, ax: Axes, split: int, view: str, legend: bool) ->
         for end, line in (("first", "-"), ("last", "--")):
             values, error = (100 * getattr(result, f"disagreement_{end}{e}")[c, split] for e in ("", "_error"))
             x = across(result, c, view)
-            ax.plot(x, values, color=color(c), linestyle=line)
+            ax.plot(x, values, color=color(c), linestyle=line, **mark(c, len(x), len(result.curve) > 1))
             ax.fill_between(x, values - error, values + error, color=color(c), alpha=0.2, linewidth=0)
     ax.set_ylim(bottom=0)
     part = str(result.split[split])

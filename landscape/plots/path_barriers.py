@@ -26,7 +26,7 @@ def straight(result: Any, ax: Axes, quantity: str, view: str, parts: Any) -> Non
     lines = {}
     for c in range(len(result.curve)):
         for s in parts:
-            x, values = across(result, c, view), _between(result, quantity, c, s)
+            x, values = across(result, c, view), between(result, quantity, c, s)
             if np.isfinite(values).any():
                 lines.setdefault((x.tobytes(), np.round(values, 6).tobytes()), []).append((c, x, values))
     for same in lines.values():
@@ -35,7 +35,7 @@ def straight(result: Any, ax: Axes, quantity: str, view: str, parts: Any) -> Non
         ax.plot(x, values, color=shade, linestyle=":", linewidth=0.9, zorder=2.5)
 
 
-def _between(result: Any, quantity: str, curve: int, split: int) -> np.ndarray:
+def between(result: Any, quantity: str, curve: int, split: int) -> np.ndarray:
     """Return the linear interpolation of the ends, in the units drawn."""
     values = field.percent(quantity) * getattr(result, quantity)[curve, split]
     with np.errstate(invalid="ignore"):  # not the values less their heights, which rounding eats where they are large
@@ -53,7 +53,7 @@ def barriers(result: Any, ax: Axes, quantity: str, view: str, split: int) -> Non
         if not np.isfinite(over[c]).any():
             continue
         k = int(np.nanargmax(finite(over[c])))
-        x, end = across(result, c, view)[k], _between(result, quantity, c, split)[k]
+        x, end = across(result, c, view)[k], between(result, quantity, c, split)[k]
         top = unit * getattr(result, quantity)[c, split, k]
         low, high = (ax.transAxes.inverted().transform(ax.transData.transform((x, y)))[1] for y in (end, top))
         if not abs(high - low) >= SEEN:

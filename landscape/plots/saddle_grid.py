@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plots.style import BLUE, GRAY, ORANGE, number, style
+from landscape.plots.style import BLUE, GRAY, ORANGE, Venue, number, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ FAINT = 0.1  # of one eigenvalue's height: what is fainter is not drawn
 
 
 def saddle_grid(
-    result: Saddle, *, venue: str | None = None, shared: bool = False, width: float | None = None,
+    result: Saddle, *, venue: str | Venue | None = None, shared: bool = False, width: float | None = None,
     title: str | None = None,
 ) -> Figure:  # fmt: skip
     """Draw the spectral density of every class's Hessian, with one standard error over probes and both ends marked.
@@ -50,8 +50,8 @@ def saddle_grid(
     columns = min(len(names), ABREAST) if len(names) <= MANY else math.ceil(math.sqrt(len(names)))
     rows, many = math.ceil(len(names) / columns), len(names) > MANY
     with style(venue) as page:
-        tall = rows * (0.72 * page.text / columns + 0.01 * page.size) + 0.09 * page.size
-        figure = Figure(figsize=(page.text, tall), layout="none" if many else "constrained")
+        tall = rows * (0.72 * page.whole / columns + 0.01 * page.size) + 0.09 * page.size
+        figure = Figure(figsize=(page.whole, tall), layout="none" if many else "constrained")
         axes = figure.subplots(rows, columns, sharex=shared, sharey=True, squeeze=False)
         for ax in axes.flat[len(names) :]:
             ax.set_axis_off()

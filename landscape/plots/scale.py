@@ -80,12 +80,26 @@ def shared_levels(
         In the units that are stored: nats, or fractions for accuracies.
     """
     parts = [split] if split is None or isinstance(split, str) else list(split)
-    values = [field(result, quantity, part).ravel() for result in results for part in parts]
+    values = [field(result, quantity, part) for result in results for part in parts]
     if not values:
         raise ValueError("Expected at least one result to take levels from, got none: pass a list of results.")
+    return joint_levels(values, quantity, log=log, clip=clip)
+
+
+def joint_levels(
+    values: Sequence[np.ndarray], quantity: str = "loss", *, log: bool | str = "auto", clip: float | None = None
+) -> np.ndarray:
+    """Choose one set of levels for several grids of drawn values, as `landscape.plots.field.field` returns them.
+
+    Returns
+    -------
+    ndarray of shape (count,)
+        In the units that are stored.
+    """
     factor = percent(quantity)
     high = None if clip is None else clip * factor
-    return levels(np.concatenate(values), log=spacing(quantity, log), clip=high) / factor
+    shown = np.concatenate([np.ravel(one) for one in values])
+    return levels(shown, log=spacing(quantity, log), clip=high) / factor
 
 
 def scaled(values: np.ndarray, quantity: str, log: bool | str, clip: float | None) -> tuple[np.ndarray, bool]:

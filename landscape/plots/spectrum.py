@@ -133,6 +133,9 @@ def spectra(results: Mapping[str, Spectrum], ax: Axes, **knobs: Any) -> Axes:
     return ax
 
 
+several = spectra
+
+
 def _linear(result: Spectrum, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     low, high = float(result.smallest) - REACH * width, float(result.largest) + REACH * width
     grid = np.linspace(low, high, min(MOST, math.ceil(FINE * (high - low) / width) + 1))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plots import field, marking, overlay, scale
+from landscape.plots.relief import cut, relief
 from landscape.plots.style import COLORS, casing
 
 if TYPE_CHECKING:
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from landscape.probes.surface import Surface
 
 VIEWS = ("contour", "3d", "heat")
-HEIGHTS = 6  # ticks that a foreshortened axis has room for
-SIDE = 101  # facets per side of a relief: more are not seen, and slow every reader down
+QUANTITIES = field.QUANTITIES
 
 
 def surface(
@@ -35,6 +35,9 @@ def surface(
     landmarks: bool = True,
     legend: bool = True,
     title: bool = True,
+    elevation: float | None = None,
+    azimuth: float | None = None,
+    smooth: bool | None = None,
 ) -> Axes:
     """Draw one quantity of a `Surface`; the first direction runs to the right, the second one up.
 
@@ -61,6 +64,12 @@ def surface(
     colorbar, numbers, landmarks, legend, title : bool, default=True
         What to add: the colour bar; the levels on contour lines; center, minimum and checkpoints; the
         legend of these; the title. Under a relief, checkpoints lie on the floor.
+    elevation, azimuth : float, optional
+        Of a relief: degrees above the plane, and around it, from where it is seen.
+    smooth : bool, optional
+        Of a relief: round the facets between measured points, for the eye only; true unless given. Nothing is drawn
+        outside the range of the corners of a cell, or over points that are not finite: see
+        `landscape.plots.relief.rounded`.
 
     Returns
     -------
@@ -80,6 +89,10 @@ def surface(
     if (view == "3d") != (ax.name == "3d"):
         need = "axes with" if view == "3d" else "axes without"
         raise ValueError(f"Expected {need} projection='3d' for view {view!r}, got {ax.name!r} ones: pass no axes.")
+    angles = {"elevation": elevation, "azimuth": azimuth, "smooth": smooth}
+    turned = [name for name, value in angles.items() if value is not None]
+    if turned and view != "3d":
+        raise ValueError(f"Expected {turned[0]} of a relief, got view {view!r}: choose view '3d', or leave it out.")
     values = field.field(result, quantity, split)
     if min(values.shape) < 2:
         raise ValueError(
@@ -87,7 +100,10 @@ def surface(
         )
     steps, log = _scale(values, quantity, levels, log, clip)
     look = {"cmap": cmap or COLORS[quantity], "norm": scale.norm(steps, log)}
-    drawn = {"contour": _contour, "heat": _heat, "3d": _relief}[view](ax, result, values, steps, look)
+    if view == "3d":
+        drawn = relief(ax, result, values, steps, look, elevation=elevation, azimuth=azimuth, smooth=smooth)
+    else:
+        drawn = {"contour": _contour, "heat": _heat}[view](ax, result, values, steps, look)
     if view == "contour":
         _lines(ax, result, values, steps, numbers)
     caption = field.caption(result, quantity, split)
@@ -96,10 +112,11 @@ def surface(
         scale.colorbar(drawn, ax, steps, caption, **layout)
     if title:
         ax.set_title(caption.partition(" [")[0])
-    overlay.axis_labels(ax, result, field.missing(values))
+    notes = [field.missing(values), cut(values, steps, field.unit(result, quantity)) if view == "3d" else ""]
+    overlay.axis_labels(ax, result, ", ".join(note for note in notes if note))
     if view == "3d":
         if landmarks:
-            marking.shadow(ax, result)
+            marking.shadow(ax, result, legend=legend)
         return ax
     if landmarks:
         overlay.landmarks(ax, result, values if quantity == "loss" else None)
@@ -109,6 +126,13 @@ def surface(
 
 
 shared_levels = scale.shared_levels
+
+
+def usual(result: Surface) -> list[list[dict[str, Any]]]:
+    """Return the panels of a whole figure: the loss on every split, and the accuracy on the last one."""
+    parts = field.splits(result)
+    shown = [{"quantity": "loss", "split": part} for part in parts]
+    return [shown + [{"quantity": "accuracy", "split": parts[-1]}] * (result.accuracy is not None)]
 
 
 def _scale(
@@ -155,51 +179,3 @@ def _heat(ax: Axes, result: Surface, values: np.ndarray, steps: np.ndarray, look
     if not np.isfinite(values).all():
         overlay.hatch(ax)
     return drawn
-
-
-def _relief(ax: Any, result: Surface, values: np.ndarray, steps: np.ndarray, look: dict[str, Any]) -> Any:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LightSource, LogNorm
-
-    log = isinstance(look["norm"], LogNorm)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        height = np.log10(values) if log else np.array(values, dtype=float)
-    ends = np.log10(steps[[0, -1]]) if log else steps[[0, -1]]
-    height = np.where(np.isfinite(height), np.clip(height, *ends), np.nan)
-    floor = ends[0] - 0.45 * (ends[1] - ends[0])
-    a, b = np.meshgrid(result.a, result.b, indexing="ij")
-    share = (height - ends[0]) / (ends[1] - ends[0])
-    colors = colormaps[look["cmap"]](np.nan_to_num(share))
-    sizes = {"dx": 1 / max(len(result.a) - 1, 1), "dy": 1 / max(len(result.b) - 1, 1)}
-    sun = LightSource(azdeg=315, altdeg=60)
-    lit = sun.shade_rgb(colors[..., :3], np.nan_to_num(share), fraction=0.5, blend_mode="soft", **sizes)
-    lit = np.dstack([lit, np.isfinite(height)])  # what is not finite is left open
-    count = min(SIDE, max(height.shape))
-    ax.plot_surface(
-        a, b, height, facecolors=lit, rcount=count, ccount=count, linewidth=0, antialiased=False, shade=False,
-        rasterized=True,
-    )  # fmt: skip
-    if np.isfinite(height).any():
-        bands = np.log10(steps) if log else steps
-        flat = ax.contourf(a, b, np.ma.masked_invalid(height), levels=bands, zdir="z", offset=floor, cmap=look["cmap"])
-        flat.set_alpha(0.7)
-        flat.set_rasterized(True)
-    _relief_axes(ax, floor, ends, steps, log)
-    return ScalarMappable(look["norm"], look["cmap"])
-
-
-def _relief_axes(ax: Any, floor: float, ends: np.ndarray, steps: np.ndarray, log: bool) -> None:
-    ax.set_zlim(floor, ends[1])
-    shown = scale.ticks(steps)
-    shown = shown[:: -(-len(shown) // HEIGHTS)]
-    ax.set_zticks(np.log10(shown) if log else shown, labels=scale.labelled(shown))
-    ax.set_box_aspect((1, 1, 0.8), zoom=0.85)
-    ax.view_init(elev=28, azim=-55)
-    ax.locator_params(axis="x", nbins=5)
-    ax.locator_params(axis="y", nbins=5)
-    ax.tick_params(pad=-2)
-    ax.xaxis.labelpad = ax.yaxis.labelpad = -3
-    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
-        axis.pane.set_facecolor("white")
-        axis._axinfo["grid"].update(color="#dddddd", linewidth=0.4)  # matplotlib has no public name for it

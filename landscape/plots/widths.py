@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plots import draw, field, overlay, scale
+from landscape.plots.fitting import explained
+from landscape.plots.panel import abreast
 from landscape.plots.quantized import across, bits, ordered, quantized, told
 from landscape.plots.style import number
 
@@ -45,17 +47,20 @@ def widths(results: Mapping[str, Surface], page: Venue, **style: Any) -> Figure:
 
     shown = ordered(results) if across(results) else dict(results)
     if style.get("view") == "3d":
-        raise ValueError("Expected contour or heat panels of several surfaces, got view '3d': take .html to turn them.")
+        raise ValueError(
+            "Expected contour or heat panels of several surfaces, got view '3d': take .html to turn them, or say with "
+            "panels, such as '3d', that there is room."
+        )
     quantity, part = style.get("quantity", "loss"), style.get("split")
     knobs = dict(style)
     levels = knobs.pop("levels", None)
     if levels is None:
         chosen = {key: knobs[key] for key in ("log", "clip") if key in knobs}
         levels = scale.shared_levels(shown.values(), quantity, part, **chosen)
-    rows = math.ceil(len(shown) / ACROSS)
+    rows = math.ceil(len(shown) / (abreast(page) if page.width else ACROSS))
     columns = math.ceil(len(shown) / rows)
     names = named(shown)
-    drawn = Figure(figsize=(page.text, rows * (page.text / columns + 0.03 * page.size)), layout="constrained")
+    drawn = Figure(figsize=(page.whole, rows * (page.whole / columns + 0.03 * page.size)), layout="constrained")
     drawn.get_layout_engine().set(wspace=0.03)
     axes = drawn.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for ax in axes[len(shown) :]:
@@ -66,6 +71,7 @@ def widths(results: Mapping[str, Surface], page: Venue, **style: Any) -> Figure:
         _label(ax, result, names[name], quantity, part, style)
         _outer(ax, left=index % columns == 0, low=index // columns == rows - 1, below=index + columns >= len(shown))
     _bar(drawn, list(axes[: len(shown)]), next(iter(shown.values())), quantity, part, levels)
+    explained(drawn, axes[: len(shown)])
     return drawn
 
 
