@@ -20,7 +20,8 @@ FLOORS = [
         "frame", "vectors", "directions", "checkpoint", "sweep", "operators", "examples", "decomposition",
         "exact", "measures", "sensitivity",
     ],
-    ["probes", "train", "importing", "verification", "posterior", "ensembles", "ptq", "connection", "alignment"],
+    ["probes", "train", "importing", "verification", "posterior", "ensembles", "ptq", "connection", "alignment"]
+    + ["hooks"],
     ["plots", "study", "comparison", "basins"],
     ["cli"],
 ]
