@@ -123,10 +123,10 @@ def _alone(ax: Axes, result: Surface, color: str) -> None:
         )  # fmt: skip
         here = track.inside(result)
         if own and (len(track.a) <= SINGLES or bitplane(result)):
-            names = [name for name, seen in zip(track.names, here, strict=True) if seen]
+            told = [name for name, seen in zip(track.names, here, strict=True) if seen]
             beside = [*marked.runs(result), *marked.curves(result), *lone]
             others = [np.stack([other.a, other.b], -1) for other in beside if other is not track]
-            _names(ax, names, np.stack([track.a, track.b], -1)[here], np.concatenate([np.empty((0, 2)), *others]))
+            names(ax, told, np.stack([track.a, track.b], -1)[here], np.concatenate([np.empty((0, 2)), *others]))
 
 
 def _marker(lone: list[marked.Track], track: marked.Track) -> str:
@@ -135,7 +135,7 @@ def _marker(lone: list[marked.Track], track: marked.Track) -> str:
     return FOLDERS[folders.index(track.name) % len(FOLDERS)] if track.name else "o"
 
 
-def _names(ax: Axes, texts: list[str], points: np.ndarray, others: np.ndarray) -> None:
+def names(ax: Axes, texts: list[str], points: np.ndarray, others: np.ndarray) -> None:
     """Write names beside points, inside the axes, where these have more room and no name, point or mark lies yet."""
     height = 1.1 * rcParams["font.size"]
     middle = np.mean(ax.get_xlim()), np.mean(ax.get_ylim())  # asking for them brings the scale up to date

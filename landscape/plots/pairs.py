@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import rcParams
 
 from landscape.plots import scale
-from landscape.plots.style import number
+from landscape.plots.style import LEAST, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WRITTEN = 9  # networks whose numbers are written into the tiles
 ERRORS = 6  # networks whose errors are, in small print
+PRINT = 0.53  # size of small print, over that of the type
 LIGHT = 0.5  # lightness of a colour from which letters on it are dark
 SAME = "#E0E0E0"  # of the diagonal, where a network meets itself
 
@@ -68,7 +70,8 @@ def _write(ax: Axes, values: np.ndarray, errors: np.ndarray | None, norm: Any, c
         ax.text(j, i - 0.12 * lifted, _short(value), ha="center", va="center", fontsize="x-small", color=color)
         if lifted and errors is not None:
             small = f"± {number(float(errors[i, j]), 2)}"
-            ax.text(j, i + 0.22, small, ha="center", va="center", fontsize=4.5, color=color)
+            size = max(LEAST, PRINT * rcParams["font.size"])
+            ax.text(j, i + 0.22, small, ha="center", va="center", fontsize=size, color=color)
 
 
 def _short(value: float) -> str:
@@ -87,8 +90,6 @@ def beside(ax: Axes, count: int) -> list[Axes]:
 
     Axes that stand among others, or in no grid, stay one.
     """
-    from matplotlib import rcParams
-
     cell = ax.get_subplotspec()
     if count < 2 or cell is None or len(ax.figure.axes) > 1:
         return [ax]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plots import scale
+from landscape.plots import marking, scale
+from landscape.plots.along import mark, plain
 from landscape.plots.pairs import beside, tiles
 from landscape.plots.style import GRAY, casing, number
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 VIEWS = ("graph", "matrix", "loss")
 LABEL = "saddle [nat]"
+BESIDE = 0.5  # share of the way along an edge at which its number stands
 LONG = 8  # letters of a name, above which it is drawn in brief beside others
 
 
@@ -64,10 +66,11 @@ def tree(
     if view == "loss":
         return _loss(result, ax, split, log, cmap, legend)
     axes = beside(ax, 2) if view is None else [ax]
+    steps = _steps(result, log, matrix=view == "matrix" or len(axes) > 1)
     if view != "matrix":
-        _graph(result, axes[0], log, cmap, colorbar)
+        _graph(result, axes[0], steps, log, cmap, colorbar and len(axes) == 1)
     if view == "matrix" or len(axes) > 1:
-        _matrix(result, axes[-1], log, cmap, colorbar)
+        _matrix(result, axes[-1], steps, log, cmap, colorbar)
     return ax
 
 
@@ -115,11 +118,10 @@ def _words(names: list[str]) -> int:
     return max((k + 1 for k, letter in enumerate(shared) if not letter.isalnum()), default=0)
 
 
-def _graph(result: Tree, ax: Axes, log: bool, cmap: str, colorbar: bool) -> None:
+def _graph(result: Tree, ax: Axes, steps: np.ndarray, log: bool, cmap: str, colorbar: bool) -> None:
     from matplotlib.collections import LineCollection
 
     place, residual = layout(result.distance)
-    steps = _steps(result.edge_saddle, log)
     norm = scale.norm(steps, log and bool((steps > 0).all()))
     for chosen, dots, width in ((~result.kept, ":", 1.2), (result.kept, "-", 2.6)):
         pairs = place[result.end[chosen]]
@@ -127,15 +129,15 @@ def _graph(result: Tree, ax: Axes, log: bool, cmap: str, colorbar: bool) -> None
         lines.set_array(result.edge_saddle[chosen])
         drawn = ax.add_collection(lines)
     ax.scatter(*place.T, s=22, color="black", zorder=3)
-    for name, (x, y) in zip(brief(result.network.tolist()), place, strict=True):
-        ax.annotate(name, (x, y), (0, 5), textcoords="offset points", ha="center", path_effects=casing(), zorder=4)
-    for k in np.flatnonzero(result.kept):
-        x, y = place[result.end[k]].mean(0)
-        text = number(float(result.edge_saddle[k]), 2)
-        ax.text(x, y, text, ha="center", va="center", fontsize="x-small", path_effects=casing(), zorder=4)
-    reach = 1.25 * np.abs(place).max() or 1.0
+    reach = 1.35 * np.abs(place).max() or 1.0
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     ax.set_box_aspect(1)
+    spots = np.array([(1 - BESIDE) * place[i] + BESIDE * place[j] for i, j in result.end[result.kept]])
+    for k, (x, y) in zip(np.flatnonzero(result.kept), spots, strict=True):
+        text = number(float(result.edge_saddle[k]), 2)
+        ax.text(x, y, text, ha="center", va="center", fontsize="x-small", path_effects=casing(), zorder=4)
+    names = brief(result.network.tolist())
+    marking.names(ax, names, place, spots)
     ax.set_xlabel(f"distances in the plane, off by {100 * residual:.1f} %", fontsize="small")
     ax.locator_params(nbins=5)
     ax.set_title("trained curves", fontsize="small")
@@ -143,12 +145,10 @@ def _graph(result: Tree, ax: Axes, log: bool, cmap: str, colorbar: bool) -> None
         scale.colorbar(drawn, ax, steps, LABEL)
 
 
-def _matrix(result: Tree, ax: Axes, log: bool, cmap: str, colorbar: bool) -> None:
+def _matrix(result: Tree, ax: Axes, steps: np.ndarray, log: bool, cmap: str, colorbar: bool) -> None:
     lower = np.tri(len(result.network), k=-1, dtype=bool)
     values = np.where(lower, result.segment_saddle, result.saddle)
     errors = np.where(lower, result.segment_saddle_error, result.saddle_error)
-    apart = values[~np.eye(len(values), dtype=bool)]
-    steps = _steps(apart, log)
     drawn = tiles(
         ax, values, result.network.tolist(), steps, errors=errors, log=log and bool((steps > 0).all()), cmap=cmap,
         corner=[number(float(loss), 2) for loss in result.loss[0]],
@@ -171,7 +171,8 @@ def _loss(result: Tree, ax: Axes, split: str | None, log: bool, cmap: str, legen
         kept = bool(result.kept[k])
         share = result.arc[k] / result.length[k]
         label, dots = (name, "-") if kept else (f"{name}, dropped", ":")
-        ax.plot(share, loss, color=colors[k], linestyle=dots, label=label)
+        look = mark(k, len(share), len(result.edge) > 1)
+        ax.plot(share, loss, color=colors[k], linestyle=dots, label=plain(label), **look)
         ax.fill_between(share, loss - error, loss + error, color=colors[k], alpha=0.15, linewidth=0)
     for k in range(len(result.edge)):
         ends = result.loss[part][result.end[k]]
@@ -184,7 +185,11 @@ def _loss(result: Tree, ax: Axes, split: str | None, log: bool, cmap: str, legen
     return ax
 
 
-def _steps(values: np.ndarray, log: bool) -> Any:
+def _steps(result: Tree, log: bool, *, matrix: bool) -> Any:
+    """Choose levels that cover what is drawn: the saddles of edges, and of all pairs where the matrix is."""
+    apart = ~np.eye(len(result.network), dtype=bool)
+    pairs = [result.segment_saddle[apart], result.saddle[apart]] if matrix else []
+    values = np.concatenate([result.edge_saddle, *pairs])
     finite = values[np.isfinite(values)]
     ratios = log and bool((finite > 0).all())
     return scale.levels(finite, log=ratios)

@@ -18,6 +18,7 @@ FIRST = 2.0**-6  # step where the search for a span begins, in units of the dire
 LAST = 2.0**10  # and where it is given up
 BISECTIONS = 4  # of the interval in which the loss passes the goal
 RISE = 1.0  # nats above the center that a searched span reaches at least
+FEW = 4  # points, up to which half a step is more than the margin around what is marked
 
 
 def frames(
@@ -128,8 +129,13 @@ def _each(value: Any, count: int, what: str) -> list:
 
 
 def _around(low: float, high: float, number: int) -> np.ndarray:
+    """Cover a range around zero by a grid with zero on it: few points reach further, for zero is not on the edge."""
     step = (high - low) / (number - 1)
-    return step * (np.arange(number) - round(-low / step))
+    before = round(-low / step)
+    if number <= FEW:
+        before = min(max(before, 1), number - 2)
+        step = max(-low / before, high / (number - 1 - before))
+    return step * (np.arange(number) - before)
 
 
 def _symmetric(span: Any, number: int) -> np.ndarray:

@@ -191,3 +191,11 @@ def test_a_page_chooses_the_measure(tmp_path):
     assert pick.buttons[2].args[1]["xaxis.type"] == "log"
     assert json.loads(drawn.to_json())["layout"]["xaxis"]["title"]["text"].startswith("test_loss: difference to plain")
     assert interactive([made(), made(seeds=3)]).data[-1].name
+
+
+def test_single_seeds_of_a_page_hide_no_interval():
+    drawn = interactive(made())
+    seeds, means = drawn.data[:2]
+    assert set(means.y) == {0, 1, 2}
+    assert list(drawn.layout.yaxis.ticktext) == list(METHODS[1:])
+    assert min(abs(y - at) for y in seeds.y for at in means.y) > 0.1

@@ -169,3 +169,21 @@ def test_interactive_twins_hold_the_values(barriers, grown, tmp_path):
     assert names == ["barrier", "rise", "distance"]
     lines = [trace for trace in interactive(grown).data if trace.mode == "lines+markers"]
     np.testing.assert_allclose([trace.y for trace in lines], grown.edge_loss[:, 0], rtol=1e-6)
+
+
+def test_both_panels_of_a_tree_have_one_scale_and_one_colour_bar(grown):
+    drawn = figure(grown)
+    graph, matrix = drawn.axes[:2]
+    norms = [(c.norm.vmin, c.norm.vmax) for c in (*graph.collections[:2], matrix.images[0])]
+    assert len(set(norms)) == 1
+    assert norms[0][0] <= 0.3 <= 3.0 <= norms[0][1]
+    bars = [child for ax in (graph, matrix) for child in ax.child_axes]
+    assert len(bars) == 1
+
+
+def test_no_name_of_a_tree_lies_on_a_number(grown):
+    ax = figure(grown).axes[0]
+    ax.figure.draw_without_rendering()
+    shown = [text for text in ax.texts if text.get_text()]
+    boxes = [text.get_window_extent() for text in shown]
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[i + 1 :])
