@@ -66,7 +66,7 @@ class Job:
         OSError
             If a file is missing or cannot be written.
         """
-        self._check()
+        self.check()
         path = self.output.path(self.checkpoints[0], self.probe)
         self.output.figures(path)  # a file in the way is no reason to measure first
         loaded = self.source.load(self.checkpoints[0], self.rounding)
@@ -140,8 +140,14 @@ class Job:
             "versions": versions("landscape", "torch", "numpy"),
         }
 
-    def _check(self) -> None:
-        """Look for what is plainly wrong before anything is loaded."""
+    def check(self) -> None:
+        """Look for what is plainly wrong before anything is loaded.
+
+        Raises
+        ------
+        ValueError, OSError
+            If an option does not fit, there are too many checkpoints or too few, or one is missing.
+        """
         self.output.formats()
         self.rounding.check(isinstance(self.along, Axes) and _contract.axes(self.probe) == 2)
         self._count()

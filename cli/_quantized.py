@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from landscape.discovery import did_you_mean
+from landscape.discovery import arguments, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from landscape.directions import Frame
     from landscape.objective import Objective
     from landscape.quantize.quantization import Quantization
+    from landscape.quantize.scheme import Scheme
     from landscape.quantize.views import View
 
 QUANTIZATION = Group("Quantization", sort_key=3)
@@ -44,6 +45,9 @@ class Rounding:
     "Of bitplane: bits, separated by commas. 4 and 2 span the plane, or the coarsest and one that is far enough from w."
     acts: Annotated[str, Parameter(group=QUANTIZATION)] = "hard"
     "Of a checkpoint with quantized activations: hard (rounded), ste, dither or fp, which have derivatives."
+    round: Annotated[str | None, Parameter(group=QUANTIZATION)] = None
+    """Round the weights of a checkpoint of full precision first, to nearest: bits from 1 to 8, and knobs of the scheme
+    after a colon, as in 4 or 4:family=narrow,calibration=minmax,channels=false."""
 
     @property
     def plane(self) -> bool:
@@ -73,6 +77,48 @@ class Rounding:
             raise ValueError("Expected --quantized bitplane with landscape surface alone, since it is a plane: use fp.")
         if self.plane:
             self.bits()
+        if self.scheme() is not None and self.quantized == "fp":
+            raise ValueError("Expected --quantized other than fp with --round, got fp, which does not: leave it out.")
+
+    def scheme(self) -> Scheme | None:
+        """Read how weights are rounded first; None where they are not.
+
+        Raises
+        ------
+        ValueError
+            If it is no number of bits, or a knob does not exist or does not fit.
+        """
+        if self.round is None:
+            return None
+        from landscape.quantize.scheme import Scheme
+
+        bits, _, knobs = self.round.partition(":")
+        given = arguments(part.strip() for part in knobs.split(",") if part.strip())
+        known = [field.name for field in fields(Scheme) if field.name != "bits"]
+        if wrong := [name for name in given if name not in known]:
+            raise ValueError(f"Expected --round with knobs among {', '.join(known)}, got {wrong[0]!r}: see quantize.")
+        if not bits.strip().isdecimal():
+            raise ValueError(f"Expected --round as in 4 or 4:calibration=minmax, got {self.round!r}: begin with bits.")
+        return Scheme(int(bits), **given)
+
+    def rounded(self, found: Checkpoint, model: nn.Module) -> Checkpoint:
+        """Return a checkpoint with its weights rounded as `round` says, given a network with these weights.
+
+        Raises
+        ------
+        ValueError
+            If it is quantized already.
+        """
+        scheme = self.scheme()
+        if scheme is None:
+            return found
+        if found.quantization is not None:
+            raise ValueError(f"{found.path}: expected full precision for --round, got a quantized one: leave it out.")
+        from landscape.ptq.ptq import ptq, schemes
+
+        network, quantization = ptq(model, schemes(model, scheme))
+        record = quantization.record | {"source": found.sha256}
+        return replace(found, state=network.state_dict(), quantization=replace(quantization, record=record))
 
     def bits(self) -> list[int]:
         """Read the widths.
@@ -177,6 +223,7 @@ class Rounding:
         if asdict(self) == asdict(Rounding()):
             return None
         kept = {"quantized", "acts", *(name for name, surface in ONLY.items() if surface == self.quantized)}
+        kept |= {"round"} if self.round is not None else set()  # so do results from before there was a choice
         found = asdict(self) | {"widths": ",".join(map(str, self.bits())) if self.plane else self.widths}
         return {field.name: found[field.name] for field in fields(self) if field.name in kept}
 

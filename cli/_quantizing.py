@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from landscape.ptq.measured import Measured
     from landscape.ptq.mixed import Mixed
     from landscape.quantize.quantization import Quantization
+    from landscape.quantize.scheme import Scheme
     from landscape.train.batches import Resident
 
 SUFFIXES = (".pt", ".pth", ".th")
@@ -200,6 +202,17 @@ def widths(text: str) -> list[int]:
     if len(set(found)) < len(found):
         raise ValueError(f"Expected every width once, got --bits {text}: leave the repeated ones out.")
     return sorted(found, reverse=True)
+
+
+def warn_of_families(schemes: list[Scheme]) -> None:
+    """Say it where widths differ in more than the number of bits."""
+    families = {scheme.bits: scheme.family for scheme in schemes}
+    if len(set(families.values())) > 1:
+        told = ", ".join(f"{family} at {bits}" for bits, family in families.items())
+        warnings.warn(
+            f"the levels are {told} bits: their number and kind change with the width, so that a comparison of widths "
+            "compares families too; hold one with --family.", stacklevel=2,
+        )  # fmt: skip
 
 
 def places(checkpoint: Path, output: Path | None, names: Sequence[str], force: bool) -> list[Path]:

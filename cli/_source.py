@@ -126,8 +126,10 @@ class Source:
             statistics are stale and would be used; or if it has no such quantization.
         """
         original = self.checkpoint(path)
+        data = self.dataset(original)
+        if rounding.round is not None:
+            original = rounding.rounded(original, self.network(original, data))
         found = rounding.seen(original)
-        data = self.dataset(found)
         model = rounding.switched(self.network(found, data))
         if found.batchnorm == "stale" and self.batchnorm == "frozen":
             raise ValueError(
@@ -271,7 +273,10 @@ class Loaded:
 
         found = []
         for path in paths:
-            other = self.rounding.seen(checkpoint.read(path, trust=self.source.trust, key=self.source.key))
+            other = checkpoint.read(path, trust=self.source.trust, key=self.source.key)
+            if self.rounding.round is not None:
+                other = self.rounding.rounded(other, checkpoint.fitted(other, deepcopy(self.model)))
+            other = self.rounding.seen(other)
             self._warn_of_another_augmentation(other)
             model = checkpoint.fitted(other, deepcopy(self.model))
             self._warn_of_what_stays(model, path)

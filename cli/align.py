@@ -89,11 +89,12 @@ def align(
 class Alignment(Job):
     """The probe on two checkpoints; it writes the second one, permuted, besides."""
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Look at both checkpoints and at the names of what is written before anything is loaded."""
         from landscape import checkpoint
         from landscape.probes.align import read
 
-        super()._check()
+        super().check()
         if self.source.parameters != "*":
             raise ValueError(
                 f"Expected all parameters, got --parameters {self.source.parameters}: units are permuted with all of "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +165,7 @@ def _run(
 
     globs = [part.strip() for part in skip.split(",") if part.strip()]
     axes = chosen(opened.model, globs)
-    _warn_of_families(schemes)
+    quantizing.warn_of_families(schemes)
     objective = opened.source.objective(opened.model, opened.data, opened.checkpoint.loss)
     plans: list[tuple[dict[str, Scheme], dict[str, Any]]] = [(dict.fromkeys(axes, one), {}) for one in schemes]
     if spent is not None:
@@ -287,17 +286,6 @@ def _refuse_with_codes(**given: Any) -> None:
     if wrong := [name for name, value in given.items() if value]:
         option = wrong[0].replace("_", "-")
         raise ValueError(f"Expected --codes with weights that are rounded already, got --{option} too: leave it out.")
-
-
-def _warn_of_families(schemes: list[Scheme]) -> None:
-    """Say it where widths differ in more than the number of bits."""
-    families = {scheme.bits: scheme.family for scheme in schemes}
-    if len(set(families.values())) > 1:
-        told = ", ".join(f"{family} at {bits}" for bits, family in families.items())
-        warnings.warn(
-            f"the levels are {told} bits: their number and kind change with the width, so that a comparison of widths "
-            "compares families too; hold one with --family.", stacklevel=2,
-        )  # fmt: skip
 
 
 def _mixed_name(spent: Budget) -> str:

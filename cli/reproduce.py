@@ -27,7 +27,7 @@ def reproduce(
 ) -> None:
     """Compute a result again from what it says of its origin, and tell how well the numbers agree.
 
-    Ends with an error if they do not. The result itself is left alone.
+    Of a comparison, every result in it. Ends with an error if they do not. The result itself is left alone.
 
     Parameters
     ----------
@@ -38,17 +38,25 @@ def reproduce(
     tolerance : float
         Largest difference that counts as agreement, relative to each value, or to 0.01 if that is more.
     """
-    from landscape.result import load
+    from landscape.result import Collection, load
 
     found = load(result)
-    with _whole_origin(result):
-        job = described(found.origin, result)
-        _vet(job, found.origin, result, trust)
-    again = job.again()
-    worst = {name: difference(getattr(found, name), getattr(again, name)) for name in found.quantities()}
-    for name, value in worst.items():
-        print(f"{name}: {'equal' if value == 0 else f'differs by {value:.2g} of its value'}")
-    wrong = [name for name, value in worst.items() if not value <= tolerance]
+    if isinstance(found, Collection) and not found.members:
+        raise ValueError(f"{result}: expected results to compute again, got an empty collection.")
+    members = found.members if isinstance(found, Collection) else {"": found}
+    work: dict[str, Job | Committee] = {}
+    for member, one in members.items():
+        with _whole_origin(result):
+            work[member] = described(one.origin, result)
+            _vet(work[member], one.origin, result, trust)
+    wrong = []
+    for member, job in work.items():
+        again = job.again()
+        for name in members[member].quantities():
+            value = difference(getattr(members[member], name), getattr(again, name))
+            told = f"{member} {name}".strip()
+            print(f"{told}: {'equal' if value == 0 else f'differs by {value:.2g} of its value'}")
+            wrong += [] if value <= tolerance else [told]
     if wrong:
         raise ValueError(f"{result}: expected the same numbers again, got other ones in {', '.join(wrong)}.")
     print(f"{result}: reproduced")

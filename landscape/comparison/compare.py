@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from landscape.comparison.comparison import FULL, Comparison, gathered
-from landscape.comparison.plan import USUAL, Task, plan
+from landscape.comparison.plan import USUAL, Network, Task, plan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +60,8 @@ def compare(
     Cost: that of every probe, for each network and width.
     """
     _expect(objectives, bits, scheme)
-    tasks = plan(list(objectives), bits, probes, alike=_alike(list(objectives.values())))
+    networks = [Network(name, tuple(bits)) for name in objectives]
+    tasks = plan(networks, probes, alike=_alike(list(objectives.values())))
     found: dict[str, Result] = {}
     for done, task in enumerate(tasks):
         if progress is not None:
@@ -81,7 +82,7 @@ def _measured(
     from landscape.discovery import member
     from landscape.probes import _contract
 
-    points = {name: rounded(one, task.bits, scheme) for name, one in objectives.items() if task.about(name)}
+    points = {name: rounded(objectives[name], int(task.bits), scheme) for name in task.networks}
     first = next(iter(points))
     done = {"probe": task.text, "weights": {name: _hash(point) for name, point in points.items()}}
     before = known.members.get(task.name) if known is not None else None

@@ -23,28 +23,47 @@ USUAL = (
 
 
 @dataclass(frozen=True)
-class Task:
-    """A probe on one network at one width, or between all networks at one width.
+class Network:
+    """A network of a comparison, and the widths that it is looked at.
 
     Attributes
     ----------
-    network : str
-        Its name; `BETWEEN` for all of them.
-    bits : int
+    name : str
+    bits : tuple of float
+        32 at full precision; NaN for one whose layers differ.
+    rounds : bool, default=True
+        Whether its other widths come about by rounding the weights of full precision.
+    """
+
+    name: str
+    bits: tuple[float, ...]
+    rounds: bool = True
+
+
+@dataclass(frozen=True)
+class Task:
+    """A probe on one network at one width, or between several networks at one width.
+
+    Attributes
+    ----------
+    networks : tuple of str
+        The network, or those between which is measured, the first of which they are compared with.
+    bits : float
     probe : Probe
     label : str
         What the probe is called: its name, or its text where a name comes twice.
     """
 
-    network: str
-    bits: int
+    networks: tuple[str, ...]
+    bits: float
     probe: Probe
     label: str
 
     @property
     def name(self) -> str:
         """What the member of the comparison is called."""
-        return f"{self.network}/{width(self.bits)}/{self.label}"
+        owner = self.networks[0] if len(self.networks) == 1 else BETWEEN
+        return f"{owner}/{width(self.bits)}/{self.label.replace('/', ' ')}"
 
     @property
     def text(self) -> str:
@@ -52,15 +71,11 @@ class Task:
         knobs = ",".join(f"{key}={value}" for key, value in sorted(self.probe.knobs.items()))
         return f"{self.probe.name}:{knobs}"
 
-    def about(self, network: str) -> bool:
-        """Say whether a network is measured here."""
-        return self.network in (network, BETWEEN)
 
-
-def plan(networks: Sequence[str], bits: Sequence[int], probes: Sequence[str], *, alike: bool) -> list[Task]:
+def plan(networks: Sequence[Network], probes: Sequence[str], *, alike: bool) -> list[Task]:
     """List what is measured, network by network.
 
-    What rounding costs is measured once for a network, of all widths; barriers once for a width, where networks are
+    What rounding costs is measured once for a network, of all its widths; barriers once for a width, where networks are
     `alike` in their parameters.
 
     Raises
@@ -68,19 +83,22 @@ def plan(networks: Sequence[str], bits: Sequence[int], probes: Sequence[str], *,
     ValueError
         If a width or a network comes twice, a name cannot be one, or there is no such probe.
     """
-    _expect(networks, bits)
+    _expect(networks)
     read = [probe(text, among=(PAIRS,)) for text in probes]
     named = list(zip(read, labels(read), strict=True))
-    narrow = tuple(width for width in bits if width != FULL)
     tasks = []
     for network in networks:
-        for one in bits:
-            tasks += [Task(network, one, p, label) for p, label in named if not _beside(p)]
+        for one in network.bits:
+            tasks += [Task((network.name,), one, p, label) for p, label in named if not _beside(p)]
+        narrow = tuple(int(bits) for bits in network.bits if bits != FULL) if network.rounds else ()
         for p, label in named:
             if _contract.rounds(p.name) and narrow:
-                tasks.append(Task(network, FULL, replace(p, knobs=p.knobs | {"bits": narrow}), label))
-    pairs = [(p, label) for p, label in named if p.name == PAIRS and alike and len(networks) > 1]
-    return tasks + [Task(BETWEEN, one, p, label) for one in bits for p, label in pairs]
+                tasks.append(Task((network.name,), FULL, replace(p, knobs=p.knobs | {"bits": narrow}), label))
+    pairs = [(p, label) for p, label in named if p.name == PAIRS and alike]
+    for one in dict.fromkeys(bits for network in networks for bits in network.bits):
+        some = tuple(network.name for network in networks if one in network.bits)
+        tasks += [Task(some, one, p, label) for p, label in pairs if len(some) > 1]
+    return tasks
 
 
 def changed(texts: Sequence[str], without: Sequence[str] = ()) -> list[str]:
@@ -89,7 +107,7 @@ def changed(texts: Sequence[str], without: Sequence[str] = ()) -> list[str]:
     Raises
     ------
     ValueError
-        If what is to be left out is not there.
+        If what is to be left out is not there, or nothing is left.
 
     Examples
     --------
@@ -99,11 +117,13 @@ def changed(texts: Sequence[str], without: Sequence[str] = ()) -> list[str]:
     given: dict[str, list[str]] = {}
     for text in texts:
         given.setdefault(text.partition(":")[0].strip(), []).append(text)
-    usual = {text.partition(":")[0]: [text] for text in USUAL}
-    found = usual | given
+    found = {text.partition(":")[0]: [text] for text in USUAL} | given
     if unknown := [name for name in without if name not in found]:
         raise ValueError(f"Expected to leave out some of {', '.join(found)}, got {unknown[0]!r}: choose among these.")
-    return [text for name, some in found.items() if name not in without for text in some]
+    kept = [text for name, some in found.items() if name not in without for text in some]
+    if not kept:
+        raise ValueError("Expected something to measure, got every probe left out: keep one.")
+    return kept
 
 
 def _beside(one: Probe) -> bool:
@@ -111,12 +131,14 @@ def _beside(one: Probe) -> bool:
     return one.name == PAIRS or _contract.rounds(one.name)
 
 
-def _expect(networks: Sequence[str], bits: Sequence[int]) -> None:
-    for what, found in (("network", list(networks)), ("width", [str(one) for one in bits])):
+def _expect(networks: Sequence[Network]) -> None:
+    names = [network.name for network in networks]
+    rows = [f"{network.name}/{width(bits)}" for network in networks for bits in network.bits]
+    for what, found in (("network", names), ("network and width", rows)):
         if twice := [one for one in found if found.count(one) > 1]:
             raise ValueError(f"Expected every {what} once, got {twice[0]} twice: leave one out.")
-    if not networks or not bits:
+    if not rows:
         raise ValueError("Expected networks and widths, got none of one: give some.")
-    for name in networks:
-        if name == BETWEEN or not all(part not in ("", ".", "..") for part in name.split("/")):
+    for name in names:
+        if name == BETWEEN or any(part in ("", ".", "..") for part in name.split("/")):
             raise ValueError(f"Expected the name of a network, got {name!r}: choose another.")
