@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench gallery docs clean
 
 help:
 	@echo "landscape: measure the loss landscape of neural networks and draw it."
@@ -14,6 +14,7 @@ help:
 	@echo "  make test    from nothing: install, check the style, run every test and example"
 	@echo "  make lint    check style, docstrings and types"
 	@echo "  make bench   measure speed and memory against the usual ways; see benchmarks/RESULTS.md"
+	@echo "  make gallery measure what is missing of the gallery, draw it, and write its index"
 	@echo "  make docs    build the documentation: tutorial, reference of all names and commands"
 	@echo "  make clean   remove the environment and what was built"
 	@echo
@@ -46,6 +47,17 @@ bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/training.py --write
 	$(BIN)/python benchmarks/quantization.py --write
 	$(BIN)/python benchmarks/connectivity.py --write
+
+# A figure is drawn again when its script is newer; it is measured only where its data are missing.
+FIGURES := $(patsubst %.py,%.png,$(filter-out gallery/_%,$(wildcard gallery/*.py)))
+.PRECIOUS: gallery/%.h5
+gallery: gallery/index.html
+gallery/index.html: gallery/_index.py $(FIGURES) | $(VENV)/.ready
+	$(BIN)/python gallery/_index.py
+gallery/%.png: gallery/%.py gallery/%.h5 | $(VENV)/.ready
+	$(BIN)/python $<
+gallery/%.h5: | $(VENV)/.ready
+	$(BIN)/python gallery/$*.py
 
 docs: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

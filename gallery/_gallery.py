@@ -175,7 +175,9 @@ def side_by_side(axes: Sequence[Axes], surfaces: Mapping[str, Surface], *, bar: 
         ax.set(title=name, box_aspect=1, xlim=one.a[[0, -1]], ylim=one.b[[0, -1]])
     if bar:
         filled = next(c for c in axes[0].collections if c.get_array() is not None)
-        scale.colorbar(filled, list(axes), np.asarray(levels, dtype=float), "loss [nat]")
+        rows = {ax.get_subplotspec().rowspan.start for ax in axes}  # type: ignore[union-attr]
+        place = {"ax": list(axes), "aspect": 28, "pad": 0.02, "shrink": 0.95} if len(rows) > 1 else {}
+        scale.colorbar(filled, list(axes), np.asarray(levels, dtype=float), "loss [nat]", **place)
 
 
 def pairs(ax: Axes, study: Study, measure: str, label: str, *, log: bool = False) -> None:
@@ -188,7 +190,21 @@ def pairs(ax: Axes, study: Study, measure: str, label: str, *, log: bool = False
     error = values.std(1, ddof=1) / np.sqrt(values.shape[1])
     ax.errorbar(x, values.mean(1), error, fmt="o", color=BLUE, markersize=4, capsize=2.5, zorder=3)
     ax.set_xticks(x, study.method.tolist())
-    ax.set(xlim=(-0.4, len(x) - 0.6), ylabel=label, yscale="log" if log else "linear")
+    ax.set(xlim=(-0.4, len(x) - 0.6), ylabel=label)
+    if log:
+        logarithmic(ax)
+
+
+def logarithmic(ax: Axes) -> None:
+    """Make the vertical axis logarithmic, with plain numbers on it."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    from landscape.plots.style import number as plain
+
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(lambda value, _: plain(value))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def compared(

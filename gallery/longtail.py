@@ -153,7 +153,7 @@ def figure(found: Collection) -> Figure:
                 ax.errorbar(counts, rows.mean(0), error, color=color, marker=marker, markersize=3, capsize=2, label=arm)
             ax.set(xscale="log", xlabel="training examples of the class", ylabel=label)
             if name == "lambda_max":
-                ax.set_yscale("log")
+                _gallery.logarithmic(ax)
         drawn.axes[0].legend()
     return drawn
 
