@@ -55,7 +55,8 @@ def rows(checkpoints: Sequence[Path], sources: Sequence[Source], bits: tuple[int
         own = bits if widths is None else (float(widths.pop()) if len(widths) == 1 else float("nan"),)
         shapes = tuple((key, tuple(tensor.shape)) for key, tensor in one.state.items())
         found.append(Row(path, names[name], source, tuple(map(float, own)), widths is None, shapes))
-    warn_of_families([given for one in bits if one != FULL and (given := Rounding(round=_text(one, scheme)).scheme())])
+    given = [Rounding(round=_text(one, scheme)).scheme() for one in bits if one != FULL]
+    warn_of_families([one for one in given if one is not None], "--scheme family=...")
     if all(not row.rounds for row in found) and bits != (FULL,):
         raise ValueError("Expected checkpoints of full precision to round, got quantized ones alone: leave --bits out.")
     return found

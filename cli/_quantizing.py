@@ -204,14 +204,14 @@ def widths(text: str) -> list[int]:
     return sorted(found, reverse=True)
 
 
-def warn_of_families(schemes: list[Scheme]) -> None:
+def warn_of_families(schemes: Sequence[Scheme], option: str = "--family") -> None:
     """Say it where widths differ in more than the number of bits."""
     families = {scheme.bits: scheme.family for scheme in schemes}
     if len(set(families.values())) > 1:
         told = ", ".join(f"{family} at {bits}" for bits, family in families.items())
         warnings.warn(
             f"the levels are {told} bits: their number and kind change with the width, so that a comparison of widths "
-            "compares families too; hold one with --family.", stacklevel=2,
+            f"compares families too; hold one with {option}.", stacklevel=2,
         )  # fmt: skip
 
 
