@@ -16,6 +16,7 @@ from landscape.plots import field
 from landscape.plots.bits_table import bits_table
 from landscape.plots.kinds import own
 from landscape.plots.summary import summary
+from landscape.plots.topology_table import topology_table
 from landscape.result import Result, replaced
 
 GROUPS = ("class", "term", "draw")  # axes over which a quantity is also kept apart: rows of their own in a table
@@ -136,6 +137,8 @@ def table(result: Result) -> str:
     """
     if type(result).__name__ == "Bits":
         return bits_table(result)  # pyright: ignore
+    if type(result).__name__ == "Topology":
+        return topology_table({"": result})  # pyright: ignore
     if type(result).__name__ not in ("Surface", "Line"):
         return summary(result)
     summaries = (line for part in field.splits(result) for line in _summary(result, part))
