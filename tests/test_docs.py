@@ -123,3 +123,12 @@ def test_sphinx_reads_a_page_of_every_sort_without_a_warning(reference, pages, t
     html = (tmp_path / "out" / "reference" / "probes" / "surface.html").read_text()
     assert "standard error of the loss over examples" in html
     assert 'href="../commands/surface.html"' in html
+
+
+def test_options_are_told_as_the_command_line_has_them(pages):
+    text = pages["commands/surface.md"]
+    assert "--empty" not in "".join(pages.values())
+    assert "* `--points INT`: " in text
+    assert "(default: `51`)" in text
+    assert "held fixed. (default: `*`)" in text
+    assert "*[default" not in text

@@ -161,6 +161,9 @@ def public(name: str) -> list[str]:
 def command(name: str) -> str:
     """Write the help of a command."""
     text = app([name])[name].generate_docs(output_format="markdown", usage_name=f"landscape {name}")
+    text = re.sub(r", --empty-[\w-]+(?=`)", "", text)  # the command line has none of these
+    text = re.sub(r" \*\[default: (?:False|\(\))\]\*", "", text)
+    text = re.sub(r"\*\[(default|choices): (.*?)\]\*(?=\s)", r"(\1: `\2`)", text)  # a default of * is no markup
     return f"# landscape {name}\n" + text.partition("\n")[2].rstrip() + "\n"
 
 

@@ -39,7 +39,7 @@ def notebook(result: Result) -> str:
     -----
     Cost: one figure, drawn without pyplot: neither the backend nor the settings of matplotlib change.
     """
-    from landscape.plots.figure import heading  # imports matplotlib, which a first look at the room does not need
+    from landscape.plots.heading import heading  # imports matplotlib, which a first look at the room does not need
 
     scalars = [name for name, meta in result.quantities().items() if not meta["dims"]]
     arrays = [name for name in result.quantities() if name not in scalars]

@@ -163,6 +163,15 @@ def test_a_long_origin_and_a_long_table_are_cut():
     assert len(cut) == ROWS + 2
 
 
+def test_a_collection_lists_its_members(make_line):
+    page = landscape.Collection(members={"a/line": make_line(), "b/<u>": make_line()})._repr_html_()
+    found = rows(page)
+    assert ["a/line", "Line"] in found
+    assert ["b/&lt;u&gt;", "Line"] in found
+    assert "u" not in Read(page).seen
+    assert "not drawn" not in page
+
+
 def test_matplotlib_is_left_as_it_was(make_line):
     import matplotlib as mpl
     from matplotlib import pyplot as plt
