@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -240,7 +241,7 @@ def topology(
         summaries.append(summary)
         if loops:
             rings.append(ringed(name, found.axes, loss, error, neighbours=neighbours))
-    arrays = stacked(tables) | {name: [one[name] for one in summaries] for name in summaries[0]}
+    arrays: dict[str, Any] = stacked(tables) | {name: [one[name] for one in summaries] for name in summaries[0]}
     arrays |= stacked(rings) if rings else {}
     return Topology(
         **arrays, split=np.array(found.names), a=found.a, b=found.b, loss=found.loss, loss_error=found.error,
