@@ -43,10 +43,11 @@ def curves(results: Mapping[str, Bits], ax: Axes, quantity: str, split: str | No
     for index, (name, result) in enumerate(results.items()):
         places = [widths.index(b) for b in result.bits.tolist()]
         for number, (part, values, errors, level) in enumerate(_rows(result, quantity, split)):
-            look = {"color": SERIES[(index if len(results) > 1 else number) % len(SERIES)]}
-            dash = DASHES[number % len(DASHES)] if len(results) > 1 else "-"
+            series = index if len(results) > 1 else number
+            look = {"color": SERIES[series % len(SERIES)]}
+            dash = DASHES[number % len(DASHES)]
             label = " ".join(word for word in (name, part) if word) or None
-            ax.plot(places, values, marker=MARKS[index % len(MARKS)], markersize=0.8 * rcParams["lines.markersize"],
+            ax.plot(places, values, marker=MARKS[series % len(MARKS)], markersize=0.8 * rcParams["lines.markersize"],
                     linestyle=dash, label=label, **look)  # fmt: skip
             drawn.append((places, values, errors, look["color"]))
             if level is not None and (len(results) == 1 or number == 0):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import rcParams
 
 from landscape.plots import field, overlay, scale
-from landscape.plots.style import BLUE, GRAY, GREEN, ORANGE, number
+from landscape.plots.pairs import PRINT
+from landscape.plots.style import BLUE, GRAY, GREEN, LEAST, ORANGE, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,11 +86,12 @@ def _levels(result: Covariance) -> np.ndarray:
 
 
 def _write(ax: Axes, values: np.ndarray, norm: Any) -> None:
+    size = max(LEAST, PRINT * rcParams["font.size"])
     for (i, j), value in np.ndenumerate(values):
         if value >= WORTH:
             text = "1" if value > 0.995 else f"{value:.2f}".lstrip("0")
             color = "black" if norm(value) > LIGHT else "white"
-            ax.text(j, i, text, ha="center", va="center", fontsize="xx-small", color=color)
+            ax.text(j, i, text, ha="center", va="center", fontsize=size, color=color)
 
 
 def _along(ax: Axes, result: Covariance, ticks: np.ndarray) -> None:
