@@ -51,7 +51,7 @@ def main(
     measured : callable (quick) -> Collection
         All measurements, saved as NAME.h5 beside the figure. What it makes with `kept` survives an interruption.
     figure : callable (Collection) -> Figure
-        Saved as NAME.png and NAME.pdf.
+        Saved as NAME.png and NAME.pdf; with ``--quick`` as a small NAME.png.
     report : callable (Collection) -> str
         Saved as NAME.md.
     words : sequence of str, optional
@@ -65,7 +65,7 @@ def main(
         with keeping(data.with_name(f"{data.name}.parts"), f"{_sha256(script)} {options.quick}"):
             measured(options.quick).save(data)
     found = load(data)
-    draw(figure(found), folder / script.stem)
+    draw(figure(found), folder / script.stem, quick=options.quick)
     written = data.with_suffix(".md")
     written.write_text(report(found).rstrip() + "\n")
     print(f"{data}, {data.with_suffix('.png')}, {written}")
@@ -146,8 +146,8 @@ def lean(surface: Surface) -> Surface:
     return replace(surface, **grids | {name: None for name in metas if name.startswith("class_")})
 
 
-def draw(figure: Figure, stem: Path) -> None:
-    """Save a figure as a bitmap of few colours, and as PDF."""
+def draw(figure: Figure, stem: Path, *, quick: bool = False) -> None:
+    """Save a figure as a bitmap of few colours, and as PDF; to see that it can be drawn, as a small bitmap alone."""
     from PIL import Image
 
     from landscape.plots import save
@@ -155,11 +155,12 @@ def draw(figure: Figure, stem: Path) -> None:
 
     raw = io.BytesIO()
     with style():
-        figure.savefig(raw, format="png", dpi=DPI)
+        figure.savefig(raw, format="png", dpi=DPI // 4 if quick else DPI)
     image = Image.open(raw).convert("RGB").quantize(TINTS, dither=Image.Dither.NONE)
     with replaced(stem.with_suffix(".png")) as part:
         image.save(part, format="png", optimize=True)
-    save(figure, stem.with_suffix(".pdf"))
+    if not quick:
+        save(figure, stem.with_suffix(".pdf"))
 
 
 def side_by_side(axes: Sequence[Axes], surfaces: Mapping[str, Surface], *, bar: bool = True, **style: Any) -> None:

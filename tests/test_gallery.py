@@ -45,7 +45,7 @@ def test_script_runs_with_quick_settings(name, imported, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "_gallery", shared)
     words = ["--quick", "--folder", str(tmp_path)]
     shared.main(script.measured, script.figure, script.report, words)
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.{end}" for end in ("h5", "png", "pdf", "md")}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.{end}" for end in ("h5", "png", "md")}
     told = (tmp_path / f"{name}.md").read_text()
     assert f"({name}.png)" in told
     assert "## Verdict\n\n- *" in told
