@@ -35,6 +35,13 @@ class Row:
     rounds: bool
     shapes: tuple
 
+    @property
+    def rounded(self) -> tuple[float, ...]:
+        """Widths that it comes to by rounding."""
+        from landscape.comparison.comparison import FULL
+
+        return tuple(bits for bits in self.bits if self.rounds and bits != FULL)
+
 
 def rows(checkpoints: Sequence[Path], sources: Sequence[Source], bits: tuple[int, ...], scheme: str) -> list[Row]:
     """Read the checkpoints of a comparison. One that is quantized has the width that it has.
@@ -80,10 +87,10 @@ def networks(found: Sequence[Row]) -> list[Network]:
     from landscape.comparison.plan import Network
 
     names = dict.fromkeys(row.network for row in found)
+    mine = {name: [row for row in found if row.network == name] for name in names}
     return [
-        Network(name, tuple(bits for row in mine for bits in row.bits), all(row.rounds for row in mine))
-        for name in names
-        for mine in [[row for row in found if row.network == name]]
+        Network(name, tuple(bits for row in some for bits in row.bits), tuple(b for row in some for b in row.rounded))
+        for name, some in mine.items()
     ]
 
 
@@ -113,7 +120,10 @@ def _text(bits: float, scheme: str) -> str:
 
 
 def _at(found: Sequence[Row], network: str, bits: float) -> Row:
-    return next(row for row in found if row.network == network and (bits in row.bits or row.rounds or bits != bits))
+    """Return the checkpoint that a network has at a width; that of full precision, where it has none."""
+    mine = [row for row in found if row.network == network]
+    there = [row for row in mine if bits in row.bits or (bits != bits and any(one != one for one in row.bits))]
+    return (there or [row for row in mine if row.rounds])[0]
 
 
 def _source(probe: str, source: Source) -> Source:

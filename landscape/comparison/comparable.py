@@ -71,6 +71,12 @@ def _of_probe(result: Result) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name[:-1]} {key}", one) for key, one in value.items())
         elif value is not None:
             yield name, value
+    source, seen = result.origin.get("source") or {}, result.origin.get("quantized") or {}
+    if "parameters" in source:
+        yield "--parameters", source["parameters"]
+    if "command" in result.origin:
+        yield "--quantized", seen.get("quantized", "dequant")
+        yield "--acts", seen.get("acts", "hard")
     directions = result.origin.get("directions") or {}
     yield from ((f"directions' {name}", directions[name]) for name in DIRECTIONS if name in directions)
     for name, told in result.quantities().items():

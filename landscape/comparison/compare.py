@@ -60,7 +60,7 @@ def compare(
     Cost: that of every probe, for each network and width.
     """
     _expect(objectives, bits, scheme)
-    networks = [Network(name, tuple(bits)) for name in objectives]
+    networks = [Network(name, tuple(bits), tuple(one for one in bits if one != FULL)) for name in objectives]
     tasks = plan(networks, probes, alike=_alike(list(objectives.values())))
     found: dict[str, Result] = {}
     for done, task in enumerate(tasks):

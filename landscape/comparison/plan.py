@@ -31,13 +31,13 @@ class Network:
     name : str
     bits : tuple of float
         32 at full precision; NaN for one whose layers differ.
-    rounds : bool, default=True
-        Whether its other widths come about by rounding the weights of full precision.
+    rounded : tuple of float, default=()
+        Those of the widths that come about by rounding the weights of full precision, which is what `bits` measures.
     """
 
     name: str
     bits: tuple[float, ...]
-    rounds: bool = True
+    rounded: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,14 @@ def plan(networks: Sequence[Network], probes: Sequence[str], *, alike: bool) -> 
     """
     _expect(networks)
     read = [probe(text, among=(PAIRS,)) for text in probes]
+    if wide := [p.text for p in read if p.knobs.get("span") == "auto"]:
+        raise ValueError(f"Expected one span for all networks, got {wide[0]}: give a number.")
     named = list(zip(read, labels(read), strict=True))
     tasks = []
     for network in networks:
         for one in network.bits:
             tasks += [Task((network.name,), one, p, label) for p, label in named if not _beside(p)]
-        narrow = tuple(int(bits) for bits in network.bits if bits != FULL) if network.rounds else ()
+        narrow = tuple(map(int, network.rounded))
         for p, label in named:
             if _contract.rounds(p.name) and narrow:
                 tasks.append(Task((network.name,), FULL, replace(p, knobs=p.knobs | {"bits": narrow}), label))

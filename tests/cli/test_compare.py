@@ -126,13 +126,28 @@ def test_quantized_checkpoints_are_their_network_at_another_width(here, ask, com
     assert ask("quantize", "a.pt", "--bits", "4,2", "--family", "full").code == 0
     answer = compare("a.pt", "a.w4.pt", "a.w2.pt", "--without", "surface,trace,sharpness,eigen")
     assert answer.code == 0, answer.err
-    assert load("compare.h5").rows == ["a/w32", "a/w4", "a/w2"]
+    found = load("compare.h5")
+    assert found.rows == ["a/w32", "a/w4", "a/w2"]
+    files = [Path(found.members[f"{row}/evaluate"].origin["checkpoint"]["path"]).name for row in found.rows]
+    assert files == ["a.pt", "a.w4.pt", "a.w2.pt"]
+
+
+def test_a_quantized_checkpoint_stands_beside_what_is_rounded(here, ask, compare):
+    assert ask("quantize", "a.pt", "--bits", "4", "--family", "full").code == 0
+    few = ["--without", "surface,trace,sharpness,eigen"]
+    assert compare("a.pt", "a.w4.pt", "--bits", "32,2", "--scheme", "family=full", *few).code == 0
+    found = load("compare.h5")
+    assert found.rows == ["a/w32", "a/w2", "a/w4"]
+    assert found.members["a/w32/bits"].bits.tolist() == [2]
+    assert Path(found.members["a/w4/evaluate"].origin["checkpoint"]["path"]).name == "a.w4.pt"
+    assert found.members["a/w2/evaluate"].origin["quantized"]["round"] == "2:family=full"
 
 
 def test_settings_that_differ_are_named(here, ask):
     assert ask("surface", "a.pt", "--points", "3", *QUICK).code == 0
     assert ask("surface", "b.pt", "--points", "5", *QUICK).code == 0
-    assert ask("compare", "a.surface.h5", "b.surface.h5", "--plot", "none").refused("knob points 3 of a/w32/surface and 5 of b/w32/surface")
+    answer = ask("compare", "a.surface.h5", "b.surface.h5", "--plot", "none")
+    assert answer.refused("knob points 3 of a/w32/surface and 5 of b/w32/surface")
     assert not Path("compare.h5").exists()
 
 

@@ -138,6 +138,7 @@ def test_other_grids_knobs_and_seeds_are_refused(two):
         ({"bits": (4, 4)}, "twice"),
         ({"probes": ("nothing",)}, "Expected a probe among"),
         ({"probes": ("path",)}, "Expected a probe of one network"),
+        ({"probes": ("surface:span=auto",)}, "one span for all"),
         ({"bits": (4,), "family": "no"}, "family"),
     ],
 )
@@ -155,7 +156,7 @@ def test_names_must_name(two):
 
 
 def test_a_plan_rounds_what_is_of_full_precision_alone():
-    networks = [Network("a", (32, 4)), Network("b", (4,), rounds=False)]
+    networks = [Network("a", (32, 4), rounded=(4,)), Network("b", (4,))]
     tasks = plan(networks, ("evaluate", "bits", "barriers"), alike=True)
     assert [task.name for task in tasks] == [
         "a/w32/evaluate", "a/w4/evaluate", "a/w32/bits", "b/w4/evaluate", "between/w4/barriers",
