@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what is imported when it is first used, told to editors and
     from landscape.dataset import Dataset as Dataset
     from landscape.objective import Objective as Objective
     from landscape.plots import draw as draw
+    from landscape.plots.page import report as report
     from landscape.probes.align import align as align
     from landscape.probes.barriers import barriers as barriers
     from landscape.probes.batchsize import batchsize as batchsize
@@ -49,6 +50,7 @@ _PUBLIC = {
     "load": "landscape.result",
     "quantity": "landscape.result",
     "draw": "landscape.plots",
+    "report": "landscape.plots.page",
     "topology": "landscape.basins.topology",
 } | {probe: f"landscape.probes.{probe}" for probe in _names("landscape.probes")}
 __all__ = [*_PUBLIC, "__version__"]

@@ -36,12 +36,12 @@ def summary(result: Result) -> str:
     b      2 ± 0.25
     """
     metas = result.quantities()
-    shown = [name for name in metas if not _is_error(result, name)]
+    shown = [name for name in metas if not is_error(result, name)]
     scalars = [name for name in shown if not metas[name]["dims"]]
     axes = dict.fromkeys(metas[name]["dims"][0] for name in shown if len(metas[name]["dims"]) == 1)
     axes = [dim for dim in axes if dim not in SAMPLES]
     large = [name for name in shown if len(metas[name]["dims"]) > 1 or metas[name]["dims"] in [(s,) for s in SAMPLES]]
-    lines = [head(result), *columns([_scalar(result, name) for name in scalars])]
+    lines = [head(result), *columns([scalar(result, name) for name in scalars])]
     for dim in axes:
         lines += _table(result, dim, [name for name in shown if metas[name]["dims"] == (dim,)])
     return "\n".join([*lines, *result.remarks(), *[f"arrays: {', '.join(large)}"] * bool(large)])
@@ -65,13 +65,15 @@ def part_of(result: Result) -> int | None:
     return entry.get("examples") if isinstance(entry, dict) else None
 
 
-def _is_error(result: Any, name: str) -> bool:
+def is_error(result: Any, name: str) -> bool:
+    """Say whether an array is the error, or the residual, of another one."""
     return any(name.endswith(end) and hasattr(result, name.removesuffix(end)) for end in ERRORS)
 
 
-def _scalar(result: Any, name: str) -> list[str]:
+def scalar(result: Any, name: str) -> list[str]:
+    """Write what has no axis: name, value with unit, meaning."""
     meta = result.declared()[name]
-    return [meta["name"] or name, f"{_cell(result, name, ())} {meta['unit']}".strip(), meta["meaning"]]
+    return [meta["name"] or name, f"{cell(result, name, ())} {meta['unit']}".strip(), meta["meaning"]]
 
 
 def _table(result: Any, dim: str, names: list[str]) -> list[str]:
@@ -86,8 +88,8 @@ def _table(result: Any, dim: str, names: list[str]) -> list[str]:
     size = len(getattr(result, names[0]))
     rows = [[dim, *others]]
     for i in range(min(size, ROWS)):
-        rows.append([_cell(result, coordinate[0], (i,)) if coordinate else str(i + 1)])
-        rows[-1] += [_cell(result, name, (i,)) for name in others]
+        rows.append([cell(result, coordinate[0], (i,)) if coordinate else str(i + 1)])
+        rows[-1] += [cell(result, name, (i,)) for name in others]
     table = columns(rows) + [f"... {size - ROWS} more"] * (size > ROWS)
     for name in below:
         pairs = zip(getattr(result, coordinate[0]).tolist(), getattr(result, name).tolist(), strict=True)
@@ -107,7 +109,7 @@ def _long(values: Any) -> bool:
     return values.dtype.kind == "U" and max(map(len, values.tolist()), default=0) > LONG
 
 
-def _cell(result: Any, name: str, index: tuple[int, ...]) -> str:
+def cell(result: Any, name: str, index: tuple[int, ...]) -> str:
     """Write a value, with its error or its residual where it has one."""
     value = getattr(result, name)[index]
     if np.asarray(value).dtype.kind != "f":

@@ -10,7 +10,7 @@ from landscape.plots.figure import heading
 from landscape.plots.style import BLUE, GRAY, GREEN, ORANGE
 from landscape.result import Result
 
-SERIES = (BLUE, ORANGE, GREEN, GRAY)  # of several models, in this order
+SERIES = (BLUE, ORANGE, GREEN, GRAY, "#CC79A7", "#E69F00", "#56B4E9")  # of several models, in this order
 BARE = {"thickness": 0.8, "width": 4}  # error bars
 
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.plots.interactive._numbers import BARE, light, title
+from landscape.plots.interactive._numbers import BARE, SERIES, light, title
 from landscape.plots.interactive.spectrum import DEEP, band, smoothed
-from landscape.plots.style import BLUE
+from landscape.plots.style import BLUE, ORANGE
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+ACROSS = 5  # panels of classes in a row
 
 
 def saddle(results: dict[str, Any]) -> Figure:
@@ -62,3 +64,48 @@ def _densities(result: Any, first: bool) -> list[Any]:
         found += traces
     return found
 
+
+
+def ratios(results: dict[str, Any]) -> Figure:
+    """Draw the ratio of every class of one or several results side by side."""
+    from plotly import graph_objects
+
+    figure = graph_objects.Figure()
+    for index, (name, result) in enumerate(results.items()):
+        bars = _bars(result)
+        figure.add_trace(bars.update(name=name, marker_color=SERIES[index % len(SERIES)], showlegend=len(results) > 1))
+    figure.update_xaxes(title="class", type="category")
+    figure.update_yaxes(title="-smallest / largest eigenvalue")
+    figure.update_layout(template="plotly_white", barmode="group")
+    return figure
+
+
+def grid(results: dict[str, Any]) -> Figure:
+    """Draw a panel for each class of one result with the density of its eigenvalues; negative ones are shaded."""
+    from plotly.subplots import make_subplots
+
+    (result,) = results.values()
+    names = [str(name) for name in result.class_]
+    columns = min(len(names), ACROSS)
+    rows = -(-len(names) // columns)
+    numbers = zip(names, result.ratio, result.ratio_error, strict=True)
+    told = [f"{name}: {ratio:.2g} ± {error:.1g}" for name, ratio, error in numbers]
+    figure = make_subplots(
+        rows, columns, subplot_titles=told, shared_xaxes="all", shared_yaxes="all", vertical_spacing=0.3 / rows,
+        horizontal_spacing=0.02,
+    )  # fmt: skip
+    highest = 0.0
+    for index, name in enumerate(names):
+        alone = result.spectrum(index)
+        for trace in band(*smoothed(alone, alone.width), name, BLUE):
+            trace.showlegend = False
+            figure.add_trace(trace, row=index // columns + 1, col=index % columns + 1)
+            highest = max(highest, float(np.max(trace.y)))
+    figure.add_vrect(x0=float(np.min(result.lambda_min)), x1=0, fillcolor=ORANGE, opacity=0.12, line_width=0)
+    figure.update_yaxes(type="log", dtick=2, exponentformat="power")
+    figure.update_yaxes(range=[np.log10(highest * DEEP), np.log10(highest * 2)])
+    figure.update_xaxes(title="eigenvalue [nat]", row=rows)
+    figure.update_yaxes(title="density [1/nat]", col=1)
+    figure.update_annotations(font_size=12)
+    figure.update_layout(template="plotly_white", height=230 * rows + 60)
+    return figure
