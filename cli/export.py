@@ -16,14 +16,15 @@ def export(
     clip: float | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Write a result as a table (.csv, .tex) or as a surface for ParaView (.vts).
+    """Write a result as a table (.csv, .tex, .md) or as a surface for ParaView (.vts).
 
     Parameters
     ----------
     result : Path
         An HDF5 file of landscape, or of Li et al.'s scripts.
     output : Path, optional
-        The file: .csv, .tex for studies and tables of sharpness, or .vts; RESULT.csv by default.
+        The file: .csv; .tex for comparisons, studies and tables of sharpness; .md for comparisons; .vts for surfaces;
+        RESULT.csv by default.
     log : bool
         Height is the logarithm of the loss (.vts).
     clip : float, optional
@@ -35,12 +36,12 @@ def export(
     from landscape.cli.show import read
     from landscape.plots import export as write
 
-    path = ending(output or result.with_suffix(".csv"), (".csv", ".tex", ".vts"))
+    path = ending(output or result.with_suffix(".csv"), (".csv", ".tex", ".md", ".vts"))
     if path.suffix != ".vts" and (log or clip is not None):
         raise ValueError(f"Expected --log and --clip with a .vts surface, got {path}: leave them out.")
     free(path, force)
     if path.suffix == ".vts":
         write.vtk(read(result), path, log=log, clip=clip)
     else:
-        {".csv": write.csv, ".tex": write.latex}[path.suffix](read(result), path)
+        {".csv": write.csv, ".tex": write.latex, ".md": write.markdown}[path.suffix](read(result), path)
     print("data:   ", path)

@@ -75,7 +75,8 @@ def csv(result: Result, path: str | os.PathLike) -> None:
 
     A surface gives a row per (split, a, b). What is kept apart by class, term, draw or seed follows as rows of their
     own, named in the columns ``class``, ``term``, ``draw`` and ``seed``, which are empty in the rows over all of them.
-    Words about the points of an axis (the scale of a measure) stand in every row.
+    Words about the points of an axis (the scale of a measure) stand in every row. A comparison gives a row per network
+    and width.
 
     Raises
     ------
@@ -114,8 +115,29 @@ def latex(result: Result, path: str | os.PathLike) -> None:
     if write is None:
         kind = type(result).__name__
         raise ValueError(f"{path}: expected a result with a table in LaTeX, got a {kind}: export it as CSV.")
+    _written(write(result) + "\n", path)
+
+
+def markdown(result: Result, path: str | os.PathLike) -> None:
+    """Write a result as a table in Markdown, if its kind has one.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    OSError
+        If the file cannot be written; a file already at `path` is then left as it was.
+    """
+    write = own("landscape.plots", result, "markdown")
+    if write is None:
+        kind = type(result).__name__
+        raise ValueError(f"{path}: expected a result with a table in Markdown, got a {kind}: export it as CSV.")
+    _written(write(result) + "\n", path)
+
+
+def _written(text: str, path: str | os.PathLike) -> None:
     with replaced(path) as part:
-        Path(part).write_text(write(result) + "\n", encoding="utf-8")
+        Path(part).write_text(text, encoding="utf-8", newline="\n")
 
 
 def table(result: Result) -> str:
@@ -137,6 +159,8 @@ def table(result: Result) -> str:
     """
     if type(result).__name__ == "Bits":
         return bits_table(result)  # pyright: ignore
+    if (told := own("landscape.plots", result, "text")) is not None:
+        return told(result)
     if type(result).__name__ == "Topology":
         return topology_table({"": result})  # pyright: ignore
     if type(result).__name__ not in ("Surface", "Line"):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from landscape.plots import draw, kinds, panel
 from landscape.plots import style as look
 from landscape.plots.bits_grid import BANDS
-from landscape.plots.fitting import entitled, fitted, wrapped
+from landscape.plots.comparison_grid import comparison_grid
+from landscape.plots.fitting import broken, entitled, fitted, wrapped
 from landscape.plots.grid import laid_out
 from landscape.plots.heading import heading, named, shared
 from landscape.plots.latex import dressed
@@ -77,6 +78,8 @@ def figure(
             raise ValueError("Expected panels or classes, got both: every class has a panel already.")
         if classes:
             drawn = _classes(results, page, title, style)
+        elif panels is None and len(results) == 1 and "Comparison" in kinds.lineage(result):
+            drawn = comparison_grid(result, venue=page, title=title, **style)  # pyright: ignore
         else:
             drawn = _drawn(results, panels, page, style)
             drawn.set_figwidth(min(drawn.get_figwidth(), page.whole))
@@ -84,6 +87,8 @@ def figure(
             entitled(drawn, words, page, math=title is not None)
         if page.latex:
             dressed(drawn)
+        if page.size > look.DEFAULT.size:
+            broken(drawn)
         fitted(drawn)
     return drawn
 
