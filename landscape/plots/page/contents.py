@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from landscape import __version__
 from landscape.comparison.comparison import FULL
 from landscape.plots import kinds, quantized
 from landscape.plots.page import surfaces, tables
@@ -14,7 +13,7 @@ from landscape.plots.page.entries import Entry, entries
 from landscape.plots.page.pictures import Picture, pictures
 from landscape.plots.page.provenance import Provenance, provenance
 from landscape.plots.page.words import surface as surface_words
-from landscape.result import Collection, Result
+from landscape.result import Collection, Result, versions
 
 HEADINGS = {  # of kinds, in the order in which they stand
     "Surface": "Loss surfaces",
@@ -78,7 +77,7 @@ def contents(results: Mapping[str, Result], files: Mapping[str, str] | None = No
         "collections": [
             (name, _origin_alone(name, one, files)) for name, one in results.items() if isinstance(one, Collection)
         ],
-        "version": __version__,
+        "version": versions("landscape")["landscape"],
         "store": store,
     }
 

@@ -22,6 +22,7 @@ NAMES = {"curve", "class", "axis", "checkpoint", "first", "second", "segment", "
          "network", "edge", "way", "contrast", "term", "member", "end", "setting", "verdict"}  # fmt: skip
 
 EVIL = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
+KNOWN = {"Topology": {"edge": [False] * 3, "told": [True] * 3, "parent": [-1, 0, 0]}}
 FLAGS, COUNTS = ("converged", "kept", "present"), ("count", "dimension", "end", "products")
 
 
@@ -44,7 +45,7 @@ def some(kind):
             arrays[name] = np.ones(shape, int)
         else:
             arrays[name] = draw.uniform(0.1, 1, shape)
-    return kind(**arrays)
+    return kind(**arrays | KNOWN.get(kind.__name__, {}))
 
 
 @pytest.fixture

@@ -90,7 +90,8 @@ def test_surfaces_are_drawn_turn_together_and_follow_one_slider(page, results):
 
 def test_what_surfaces_show_is_chosen(page, results):
     page.get_by_role("combobox", name="Show").first.select_option(label="test accuracy")
-    until(page, f"{RELIEFS}[1].data[0].z[0][0] > 1")
+    page.get_by_role("slider").fill("0")
+    until(page, f"{RELIEFS}[1].data[0].colorscale[0][1] === '#00224e' && {RELIEFS}[1].ariaLabel.includes('full')")
     np.testing.assert_allclose(heights(page)[1], 100 * results["sharp.surface"].accuracy[1].T[0, :3], rtol=1e-5)
     assert not page.get_by_role("checkbox", name="logarithmic").first.is_checked()
     page.get_by_role("combobox", name="As").first.select_option(label="map")
@@ -174,7 +175,7 @@ def test_a_phone_in_the_dark(page):
     page.emulate_media(color_scheme="dark")
     page.evaluate("delete document.documentElement.dataset.theme")
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    until(page, "document.documentElement.scrollWidth === 360")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 29)"
     assert page.evaluate("document.querySelector('#summary .scroll').scrollWidth") > 360
     page.emulate_media(color_scheme="light")
