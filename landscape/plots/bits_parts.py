@@ -88,7 +88,7 @@ def segments(result: Bits, ax: Axes, split: str | None = None) -> None:
         for index in range(len(result.segment)):
             loss, error = result.segment_loss[k, index], ERRORS * result.segment_loss_error[k, index]
             label = str(result.split[k]) if index == 0 else None
-            ax.plot(index + result.t, loss, color=SERIES[row], linestyle=DASHES[0], label=label)
+            ax.plot(index + result.t, loss, color=SERIES[row], linestyle=DASHES[row % len(DASHES)], label=label)
             lines.append((index + result.t, loss, error, SERIES[row]))
             _barrier(ax, result, k, index)
     values = np.concatenate([loss for _, loss, _, _ in lines])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SOLID = 0.85  # height of a relief over its width
+LONGER = 1.1  # a label may be that much longer than its axis: there is some room around axes
 KEPT = "\0"  # for spaces within mathematics, at which no line is broken
 
 def wrapped(words: str, width: float, page: Venue) -> str:
@@ -40,6 +41,29 @@ def entitled(drawn: Figure, words: str, page: Venue, *, math: bool = False) -> N
     if words:
         lines = wrapped(words, drawn.get_figwidth(), page)
         drawn.suptitle(lines, fontsize="medium", linespacing=1.0, parse_math=math)
+
+
+def broken(drawn: Figure) -> None:
+    """Break titles and labels of axes that are longer than these, between words."""
+    drawn.draw_without_rendering()
+    for ax in drawn.axes:
+        if ax.name == "3d":
+            continue
+        box = ax.get_window_extent()
+        for text, upright in ((ax.title, False), (ax.xaxis.label, False), (ax.yaxis.label, True)):
+            extent = text.get_window_extent()
+            long, room = (extent.height, box.height) if upright else (extent.width, box.width)
+            if text.get_text() and long > (1.0 if upright else LONGER) * room:
+                text.set_text(_folded(text.get_text(), room / long))
+
+
+def _folded(words: str, share: float) -> str:
+    """Break lines that are longer than a share of the longest one; mathematics stays whole."""
+    longest = max(len(line) for line in words.splitlines())
+    whole = re.sub(r"\$[^$\n]*\$", lambda found: found[0].replace(" ", KEPT), words)
+    room = max(int(LONGER * share * longest), 4)
+    lines = (textwrap.fill(line, room, break_long_words=False) for line in whole.splitlines())
+    return "\n".join(lines).replace(KEPT, " ")
 
 
 def fitted(drawn: Figure) -> None:

@@ -14,6 +14,7 @@ SERIF, SANS = "STIXGeneral", "DejaVu Sans"  # both come with matplotlib, so that
 COLORS = {"loss": "viridis", "accuracy": "cividis", "loss_error": "magma", "accuracy_error": "magma", "spread": "magma"}
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#666666"  # Okabe & Ito
 WIDTHS = ("column", "text")
+GROWING = ("axes.labelpad", "axes.titlepad", *(f"{axis}tick.major.{what}" for axis in "xy" for what in ("size", "pad")))
 LEAST = 5.0  # points of the smallest type of a figure
 
 
@@ -132,6 +133,8 @@ def style(name: str | Venue | None = None) -> Iterator[Venue]:
     rc = {"font.size": page.size, "font.family": page.family, "figure.figsize": (page.column, 0.75 * page.column)}
     grown = page.size / DEFAULT.size
     rc |= {"lines.linewidth": 1.2 * grown, "lines.markersize": 4 * grown, "axes.linewidth": 0.6 * grown}
+    with matplotlib.rc_context(fname=SHEET):  # marks of ticks, and the room around them, grow with the type
+        rc |= {name: grown * matplotlib.rcParams[name] for name in GROWING}
     if page.family == SANS:
         rc["mathtext.fontset"] = "dejavusans"
     if page.latex:
