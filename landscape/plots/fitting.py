@@ -61,7 +61,7 @@ def _folded(words: str, share: float) -> str:
     """Break lines that are longer than a share of the longest one; mathematics stays whole."""
     longest = max(len(line) for line in words.splitlines())
     whole = re.sub(r"\$[^$\n]*\$", lambda found: found[0].replace(" ", KEPT), words)
-    room = max(int(LONGER * share * longest), 4)
+    room = max(int(share * longest), 4)
     lines = (textwrap.fill(line, room, break_long_words=False) for line in whole.splitlines())
     return "\n".join(lines).replace(KEPT, " ")
 
