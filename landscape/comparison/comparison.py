@@ -12,6 +12,7 @@ from landscape.result import Collection, Result, quantity
 
 FULL = 32  # bits of a weight that is not rounded
 CLEAR = 2.0  # standard errors of a difference from which on it counts
+ROUNDING = 16 * float(np.finfo(np.float32).eps)  # relative to the values: networks are evaluated in single precision
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,7 +44,8 @@ class Comparison(Collection):
     def best(self) -> np.ndarray:
         """Say which values (row, measure) are marked: ahead of every other network of the same width, clearly.
 
-        Clearly is by more than two standard errors of the difference; a difference of unknown error is not clear.
+        Clearly is by more than two standard errors of the difference, and by more than single precision rounds; a
+        difference of unknown error is not clear. That every rival is beaten needs no correction for their number.
         """
         found = np.zeros(self.value.shape, bool)
         sign = np.array([{"lower": -1.0, "higher": 1.0}.get(side, np.nan) for side in self.better.tolist()])
@@ -51,11 +53,16 @@ class Comparison(Collection):
             rivals = [k for k in range(len(found)) if k != i and _same(self.bits[k], self.bits[i])]
             known = [~np.isnan(self.value[k]) for k in rivals]
             with np.errstate(invalid="ignore"):
-                ahead = [sign * (self.value[i] - self.value[k]) > CLEAR * self.apart[i, k] for k in rivals]
+                ahead = [sign * (self.value[i] - self.value[k]) > self._least(i, k) for k in rivals]
             if rivals:
                 beaten = [a | ~seen for a, seen in zip(ahead, known, strict=True)]
                 found[i] = np.all(beaten, axis=0) & np.any(known, axis=0) & ~np.isnan(self.value[i])
         return found
+
+    def _least(self, one: int, other: int) -> np.ndarray:
+        """Return how far apart two rows have to be for a clear difference: (measure,)."""
+        size = np.maximum(np.abs(self.value[one]), np.abs(self.value[other]))
+        return np.maximum(CLEAR * self.apart[one, other], ROUNDING * size)
 
     def of(self, probe: str) -> dict[str, Result]:
         """Return the members that a probe measured, by row: ``{"sgd/w4": Surface, ...}``."""

@@ -116,7 +116,8 @@ def _barriers(row: Row, member: Result, rows: list[Row]) -> Iterator[tuple[str, 
     for k, split in enumerate(member.split.tolist()):  # pyright: ignore
         for j, name in enumerate(names[1:], start=1):
             pair = float(member.barrier[k, 0, j]), float(member.barrier_error[k, 0, j])  # pyright: ignore
-            yield f"{split}_{BARRIER}_{names[0]}", rows.index((name, row[1])), pair
+            if (name, row[1]) in rows:
+                yield f"{split}_{BARRIER}_{names[0]}", rows.index((name, row[1])), pair
 
 
 def _column(
