@@ -32,9 +32,9 @@ def slider(results: Mapping[str, Any]) -> Figure:
     quantities = ["loss"] + ["accuracy"] * all(result.accuracy is not None for result in shown.values())
     choices = [(quantity, part) for quantity in quantities for part in field.splits(first)]
     figure = make_subplots(1, 2, specs=[[{"type": "surface"}, {"type": "xy"}]], column_widths=[0.58, 0.42])
-    spans = {choice: _span(shown, *choice) for choice in choices}
+    spans = {choice: span_of(shown, *choice) for choice in choices}
     for index, choice in enumerate(choices):
-        for column, trace in enumerate(_traces(first, *choice, spans[choice]), start=1):
+        for column, trace in enumerate(traces_of(first, *choice, spans[choice]), start=1):
             trace.visible = index == 0
             figure.add_trace(trace, row=1, col=column)
     names = named(shown)
@@ -47,14 +47,15 @@ def slider(results: Mapping[str, Any]) -> Figure:
 Span = tuple[float, float, bool, Any]  # lowest and highest value, whether colours are logarithmic, ticks
 
 
-def _span(results: Mapping[str, Any], quantity: str, part: str) -> Span:
+def span_of(results: Mapping[str, Any], quantity: str, part: str) -> Span:
     """Return the range of a quantity over all widths."""
     values = np.concatenate([field.field(result, quantity, part).ravel() for result in results.values()])
     steps, log = scale.scaled(values, quantity, "auto", None)
     return float(steps[0]), float(steps[-1]), log, scale.ticks(steps)
 
 
-def _traces(result: Any, quantity: str, part: str, span: Span) -> list[Any]:
+def traces_of(result: Any, quantity: str, part: str, span: Span) -> list[Any]:
+    """Make a relief and a heat map of a quantity, coloured over the span."""
     from plotly import graph_objects
 
     low, high, log, ticks = span
@@ -67,7 +68,7 @@ def _traces(result: Any, quantity: str, part: str, span: Span) -> list[Any]:
         "title": f"{part} {quantity} {field.unit(result, quantity)}", "len": 0.8,
         "tickvals": list(np.log10(ticks) if log else ticks), "ticktext": [f"{tick:.6g}" for tick in ticks],
     }  # fmt: skip
-    numbers = _numbers(result, quantity, part, log)
+    numbers = numbers_of(result, quantity, part, log)
     relief = graph_objects.Surface(
         x=light(result.a), y=light(result.b), z=numbers[0], surfacecolor=numbers[1], showscale=False,
         connectgaps=False, hovertemplate=f"{where}{told.replace('customdata', 'z')}", **colors,
@@ -79,7 +80,7 @@ def _traces(result: Any, quantity: str, part: str, span: Span) -> list[Any]:
     return [relief, tiles]
 
 
-def _numbers(result: Any, quantity: str, part: str, log: bool) -> tuple[np.ndarray, np.ndarray]:
+def numbers_of(result: Any, quantity: str, part: str, log: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return heights and what is coloured by them; plotly's first array axis is y, ours is a."""
     values = field.field(result, quantity, part).T
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -94,7 +95,7 @@ def _frame(
 
     data, steps = [], {"x": light(result.a), "y": light(result.b)}
     for choice in choices:
-        height, color = _numbers(result, *choice, spans[choice][2])
+        height, color = numbers_of(result, *choice, spans[choice][2])
         data += [{"type": "surface", "z": height, "surfacecolor": color, **steps}]
         data += [{"type": "heatmap", "z": color, "customdata": height, **steps}]
     return graph_objects.Frame(name=name, data=data, traces=list(range(len(data))), layout={"title": {"text": title}})
@@ -106,11 +107,11 @@ def _layout(
 ) -> None:  # fmt: skip
     results = list(shown.values())
     metas = results[0].declared()
-    across, up = (_ends([getattr(result, dim) for result in results]) for dim in "ab")
+    across, up = (ends_of([getattr(result, dim) for result in results]) for dim in "ab")
     labels = [metas[dim]["meaning"].removeprefix("step along the ") for dim in "ab"]
     figure.update_scenes(
         xaxis={"title": labels[0], "range": across}, yaxis={"title": labels[1], "range": up},
-        zaxis=_height(results[0], choices[0], spans[choices[0]]), uirevision="kept",
+        zaxis=height_of(results[0], choices[0], spans[choices[0]]), uirevision="kept",
         aspectmode="manual", aspectratio={"x": 1, "y": 1, "z": 0.7},
         camera={"eye": EYE, "center": {"x": 0, "y": 0, "z": -0.1}},
     )  # fmt: skip
@@ -135,7 +136,7 @@ def _choices(result: Any, choices: list[tuple[str, str]], spans: Mapping[tuple[s
             "method": "update",
             "args": [
                 {"visible": [choice == (quantity, part) for choice in choices for _ in range(2)]},
-                {f"scene.zaxis.{k}": v for k, v in _height(result, (quantity, part), spans[quantity, part]).items()},
+                {f"scene.zaxis.{k}": v for k, v in height_of(result, (quantity, part), spans[quantity, part]).items()},
             ],
         }
         for quantity, part in choices
@@ -143,7 +144,7 @@ def _choices(result: Any, choices: list[tuple[str, str]], spans: Mapping[tuple[s
     return menu(buttons, x=0, xanchor="left", y=-0.06)
 
 
-def _height(result: Any, choice: tuple[str, str], span: Span) -> dict[str, Any]:
+def height_of(result: Any, choice: tuple[str, str], span: Span) -> dict[str, Any]:
     """Lay out the vertical axis of a quantity: the same for all widths."""
     low, high, log, _ = span
     ends = np.log10([low, high]) if log else [low, high]
@@ -155,7 +156,7 @@ def _height(result: Any, choice: tuple[str, str], span: Span) -> dict[str, Any]:
     }
 
 
-def _ends(axes: list[np.ndarray]) -> list[float]:
+def ends_of(axes: list[np.ndarray]) -> list[float]:
     return [float(min(axis.min() for axis in axes)), float(max(axis.max() for axis in axes))]
 
 
