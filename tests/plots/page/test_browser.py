@@ -100,6 +100,8 @@ def test_what_surfaces_show_is_chosen(page, results):
     page.get_by_role("combobox", name="Slider over").select_option(label="networks")
     until(page, "document.querySelector('.panels figcaption').textContent.startsWith('flat, full')")
     assert page.locator(".panels figcaption").nth(1).text_content().startswith("flat, 4 bits")
+    page.get_by_role("combobox", name="As").first.select_option(label="relief")
+    until(page, DRAWN)
 
 
 def test_every_table_sorts_by_keyboard_and_mouse(page):
