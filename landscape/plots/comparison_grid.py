@@ -98,7 +98,10 @@ def _drawn(
     above = LINE * len(lines) + 0.3
     size = grid.size(page, room - below) if grid else 0.0
     middle = grid.tall(size) if grid else 0.0
-    wide = page.whole / em if chosen or not grid else min(page.whole / em, grid.wide(size))
+    letter = 0.6 if page.family == SANS else 0.5
+    wide = page.whole / em
+    if grid and not chosen:
+        wide = min(wide, max([grid.wide(size), *(letter * len(line) + 1 for line in lines)]))
     tall = above + middle + below
     drawn = Figure(figsize=(wide * em, tall * em), layout="none")
 

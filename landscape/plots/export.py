@@ -90,6 +90,9 @@ def csv(result: Result, path: str | os.PathLike) -> None:
     Numbers are written so that reading them gives the same floats back. Quantities over other axes (the lengths of the
     directions, the checkpoints) stay in the HDF5 file.
     """
+    if (own_table := own("landscape.plots", result, "csv")) is not None:
+        _written(own_table(result), path)
+        return
     base, groups = _tables(result)
     axes = [(*base, group) if group else base for group in groups]
     keys = [*base, *(group for group in groups if group), *(word for dims in axes for word in _words(result, dims))]

@@ -241,9 +241,13 @@ def _labels(grid: Matrix, axes: dict[tuple[int, int], Axes], page: Venue, size: 
     first = next(iter(grid.members.values()))
     corner = axes[down - 1, 0]
     overlay.axis_labels(corner, first, short=True)
-    corner.xaxis.label.set_x((across + (across - 1) * GAP / size) / 2)
-    step = 1 + grid.above(1) / size
-    corner.yaxis.label.set_y((1 + (down - 1) * step) / 2)
+    words = [" ".join(label.get_text().split()) for label in (corner.xaxis.label, corner.yaxis.label)]
+    corner.set(xlabel="", ylabel="")  # those of one panel would be broken where it is narrow: these are of all panels
+    middle = (across + (across - 1) * GAP / size) / 2, (1 + (down - 1) * (1 + grid.above(1) / size)) / 2
+    look = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+    drop, reach = 1.6 * page.size, (TICKS + 0.1) * page.size
+    corner.annotate(words[0], (middle[0], 0), (0, -drop), ha="center", va="top", **look)
+    corner.annotate(words[1], (0, middle[1]), (-reach, 0), ha="right", va="center", rotation=90, **look)
     if any(not np.isfinite(surface.loss).all() for surface in grid.members.values()):
         corner.figure.text(0.995, 0.002, "hatched: not finite", ha="right", va="bottom", fontsize="small")
 

@@ -30,8 +30,8 @@ def evaluated(seed, *, weight=None, single=True, shift=0.0):
 
     arrays = {} if not single else {"example_loss": sums, "example_weight": weight, "example_correct": rights}
     return Evaluate(
-        split=["train", "test"], size=list(SIZES), loss=means(sums)[0], loss_error=means(sums)[1], accuracy=means(rights)[0],
-        accuracy_error=means(rights)[1], **arrays,
+        split=["train", "test"], size=list(SIZES), loss=means(sums)[0], loss_error=means(sums)[1],
+        accuracy=means(rights)[0], accuracy_error=means(rights)[1], **arrays,
     )  # fmt: skip
 
 
