@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +80,9 @@ def compare(
         probes = changed(probe or [], [word.strip() for word in without.split(",") if word.strip()])
         sources = _comparing.models(models, source, len(checkpoints))
         rows = _comparing.rows(checkpoints, sources, _widths(bits), scheme)
-        found = _measured(rows, given, path, output, probes, scheme)
+        record = {"bits": list(_widths(bits)), "probes": probes, "scheme": scheme, "models": models}
+        record |= {"source": source.record(), "checkpoints": _told(checkpoints), "results": _told(map(Path, given))}
+        found = _measured(rows, given, path, output, record)
     else:
         _refuse(bits=bits != "32", probe=bool(probe), without=bool(without), scheme=bool(scheme), models=bool(models))
         found = _put_together(given, path, output)
@@ -89,7 +91,7 @@ def compare(
 
 
 def _measured(
-    rows: Sequence[Row], given: Mapping[str, Result], path: Path, output: Output, probes: list[str], scheme: str
+    rows: Sequence[Row], given: Mapping[str, Result], path: Path, output: Output, record: dict
 ) -> Comparison | None:
     """Measure what is not there, put everything together and write it; None for a dry run."""
     from landscape.cli import GO_ON
@@ -99,8 +101,8 @@ def _measured(
     from landscape.comparison.plan import plan
     from landscape.result import versions
 
-    tasks = plan(networks(rows), probes, alike=len({row.shapes for row in rows}) == 1)
-    jobs = {task.name: job(task, rows, scheme) for task in tasks}
+    tasks = plan(networks(rows), record["probes"], alike=len({row.shapes for row in rows}) == 1)
+    jobs = {task.name: job(task, rows, record["scheme"]) for task in tasks}
     shelf, old = Shelf(path, output.force), standing(path, output.force)
     require_grown(path, old, jobs)
     shelf.add((name, member) for name, one in given.items() for member in _singles(one))
@@ -122,8 +124,8 @@ def _measured(
         return None
     for name in given.keys() - shelf.used:
         warnings.warn(f"{name} was not used, since it is not what is measured here; give results alone.", stacklevel=2)
-    record = {"command": "compare", "probes": probes, "scheme": scheme, "versions": versions("landscape", "numpy")}
-    found = gathered(members, origin=record)
+    versed = {"command": "compare", "versions": versions("landscape", "numpy")}
+    found = gathered(members, origin=versed | record)
     found.save(path)
     shelf.remove()
     return found
@@ -148,12 +150,20 @@ def _put_together(given: Mapping[str, Result], path: Path, output: Output) -> Co
 
     members, old = filed(given), standing(path, output.force)
     require_grown(path, old, members)
-    found = gathered(members, origin={"command": "compare", "versions": versions("landscape", "numpy")})
+    record = {"command": "compare", "versions": versions("landscape", "numpy"), "results": _told(map(Path, given))}
+    found = gathered(members, origin=record)
     if output.dry_run:
         print("\n".join(f"{name}: there already" for name in members))
         return None
     found.save(path)
     return found
+
+
+def _told(files: Iterable[Path]) -> list[dict[str, str]]:
+    """Say which files were read."""
+    from landscape.weights import sha256
+
+    return [{"path": str(file.resolve()), "sha256": sha256(file)} for file in files]
 
 
 def _singles(result: Result) -> list[Result]:

@@ -85,7 +85,8 @@ def evaluate(objective: Objective, *, theta: torch.Tensor | None = None, single:
     Cost: one evaluation of every split, and another one with `single`. Sums are accumulated in float64.
     """
     point = objective.theta if theta is None else theta
-    found = objective.measure(point)
+    plan = objective.plan(1)
+    found = objective.measure(point, plan=plan)
     arrays = {name: values for name, values in vars(found).items() if values is not None and name != "terms"}
     if found.terms is not None:
         arrays |= {"term": list(objective.terms), "term_loss": found.terms}
@@ -93,7 +94,7 @@ def evaluate(objective: Objective, *, theta: torch.Tensor | None = None, single:
         arrays["class_"] = list(objective.classes)
     if single:
         arrays |= _single(objective, point)
-    origin = objective.record() | {"evaluations": 1 + single}
+    origin = objective.record() | {"evaluations": 1 + single, "plan": plan.record()}
     sizes = [part.size for part in objective.examples.values()]
     return Evaluate(split=np.array(objective.splits), size=np.array(sizes), **arrays, origin=origin)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from landscape.plots.page.command import command
 from landscape.result import load
 
 PROBES = ["--probe", "surface:points=3", "--probe", "eigen:largest=1,smallest=0"]
@@ -51,6 +53,19 @@ def test_a_comparison_is_reproduced(here, compared, ask):
     answer = ask("reproduce", "compare.h5")
     assert answer.code == 0, answer.err
     assert "b/w2/eigen value: equal" in answer.out
+
+
+def test_its_command_is_known(here, compare, ask, monkeypatch):
+    words = ["--bits", "32,2", *FEW, "--scheme", "family=full"]
+    assert compare("a.pt", "b.pt", *words).code == 0
+    found = load("compare.h5")
+    again = shlex.split(command(found.origin, "compare.h5"))
+    assert again[:2] == ["landscape", "compare"]
+    from landscape.cli._measure import Job
+
+    monkeypatch.delattr(Job, "measure")
+    assert ask(*again[1:], "--plot", "none").code == 0
+    assert load("compare.h5").origin == found.origin
 
 
 def test_what_is_there_is_not_measured_again(here, compare, monkeypatch):

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from landscape.comparison.plan import USUAL as USUAL_PROBES
 from landscape.discovery import names
 from landscape.probes import _contract
 
@@ -37,6 +38,8 @@ def command(origin: dict[str, Any], output: str = "") -> str:
     try:
         if name == "ensemble":
             words = [*_files(origin), "--bins", str(origin["knobs"]["bins"]), *_source(origin)]
+        elif name == "compare":
+            words = [*_compared(origin), *_source(origin)] if "checkpoints" in origin else _results(origin)
         elif name in names(_contract.PACKAGE):
             words = [*_files(origin), *_knobs(origin), *_source(origin), *_along(origin), *_rounding(origin)]
         else:
@@ -51,6 +54,25 @@ def _files(origin: dict[str, Any]) -> Iterator[str]:
     files = [origin["checkpoint"], *origin["others"]]
     for file in files[: origin["checkpoints"]]:
         yield _argument(str(file["path"]))
+
+
+def _results(origin: dict[str, Any]) -> list[str]:
+    """List the results that are arguments."""
+    return [_argument(str(file["path"])) for file in origin["results"]]
+
+
+def _compared(origin: dict[str, Any]) -> Iterator[str]:
+    """Write what a comparison is of, and how its probes are not the usual ones."""
+    yield from (_argument(str(file["path"])) for file in origin["checkpoints"])
+    yield from _results(origin)
+    yield from ("--bits", ",".join(map(str, origin["bits"])))
+    for text in origin["probes"]:
+        yield from () if text in USUAL_PROBES else _pair("--probe", str(text))
+    measured = {str(text).partition(":")[0] for text in origin["probes"]}
+    if missing := [name for name in (text.partition(":")[0] for text in USUAL_PROBES) if name not in measured]:
+        yield from ("--without", ",".join(missing))
+    for name in ("scheme", "models"):
+        yield from _pair(f"--{name}", str(origin[name])) if origin[name] else ()
 
 
 def _knobs(origin: dict[str, Any]) -> Iterator[str]:
