@@ -1,4 +1,4 @@
-"""The README is true: its commands parse and run, its Python runs, the targets and files it names exist."""
+"""The documents are true: commands parse, the Python of the README runs, targets and files that it names exist."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-import torch
 from matplotlib import pyplot as plt
 
-from landscape.cli import app, run
+from landscape.cli import app
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
@@ -50,40 +49,6 @@ def test_every_command_parses(line):
     assert command is not None
     assert bound.arguments
     assert inspect.isfunction(command)
-
-
-def test_the_way_to_ones_own_checkpoint(tmp_path, monkeypatch, capsys):
-    """The commands of "Your own checkpoint", with a network and data of one's own that are at hand."""
-    monkeypatch.chdir(tmp_path)
-    Path("mynets.py").write_text(
-        "from torch import nn\n"
-        "def build(width):\n"
-        "    return nn.Sequential(nn.Linear(3, width), nn.Tanh(), nn.Linear(width, 1))\n"
-    )
-    Path("mydata.py").write_text(
-        "import torch\n"
-        "def load():\n"
-        "    x = torch.linspace(-1, 1, 60).reshape(20, 3)\n"
-        "    return x, x.sum(1, keepdim=True)\n"
-    )
-    from torch import nn
-
-    torch.save(nn.Sequential(nn.Linear(3, 32), nn.Tanh(), nn.Linear(32, 1)).state_dict(), "net.pt")
-    line = next(line for line in lines(README) if "mynets.py" in line)
-    assert run([*words(line), "--points", "3", "--plot", "none"]) == 0
-    adopted = words(line)[1:] + ["-o", "ckpt.pt"]
-    assert run(["adopt", *adopted]) == 0
-    assert run(["surface", "ckpt.pt", "--points", "3", "--plot", "none", "--trust"]) == 0
-    assert "ckpt.surface.h5" in capsys.readouterr().out
-
-
-def test_the_published_checkpoint(shared, tmp_path, capsys):
-    """The first command of "Your own checkpoint", on the file it is about."""
-    line = next(line for line in lines(README) if "resnet20" in line)
-    given = words(line.replace("DIR", str(shared / "cifar10")))
-    given[1] = str(shared / "checkpoints" / "resnet20-12fca82f.th")
-    assert run([*given, "--points", "3", "--examples", "20", "--plot", "none", "-o", str(tmp_path / "s.h5")]) == 0
-    assert "Surface, 3 x 3 points" in capsys.readouterr().out
 
 
 def test_five_lines_of_python(tmp_path, monkeypatch):
@@ -137,3 +102,20 @@ def test_targets_of_make_exist():
 @pytest.mark.parametrize("name", re.findall(r"\]\(([\w./]+)\)", README))
 def test_files_that_are_linked_exist(name):
     assert (ROOT / name).exists()
+
+
+def test_networks_compared_and_reported_in_python(tmp_path, monkeypatch):
+    import landscape
+    from landscape.data.digits import digits
+    from landscape.models.mlp import mlp
+
+    monkeypatch.chdir(tmp_path)
+    code = next(block for block in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "compare(" in block)
+    data = digits()
+    splits = {name: tuple(array[:16] for array in getattr(data, name)) for name in ("train", "test")}
+    made = [landscape.Objective(mlp(4, shape=data.shape), splits, device="cpu") for _ in range(2)]
+    monkeypatch.setitem(landscape.compare.__kwdefaults__, "probes", ("evaluate", "surface:points=3"))
+    names = {"landscape": landscape, "objective": made[0], "other": made[1]}
+    exec(code, names)
+    assert names["found"].rows == ["sgd/w32", "sgd/w4", "sam/w32", "sam/w4"]
+    assert "plotly" in Path("report.html").read_text()
