@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ LARGEST = 2**33  # bytes of one array that are read
 NAMES = 2**16  # texts of one array, and
 TEXT = 2**26  # bytes of them: many elements of a small file may all be one long text
 DEFLATE = 1032  # zlib cannot compress better than this, so a file that claims more is lying
+CHUNK = 2**20  # bytes of a chunk that HDF5 keeps unpacked: a larger one is unpacked whole for every number in it
 NO_COORDINATE = "This is a netCDF dimension but not a netCDF variable.%10d"
 
 
@@ -62,17 +64,24 @@ def read_array(file: h5py.Group, name: str) -> np.ndarray:
             f"{where}: expected no more than is stored, got a claim of {dataset.nbytes} bytes "
             f"for {dataset.id.get_storage_size()} stored ones."
         )
-    if h5py.check_string_dtype(dataset.dtype):
-        return _text(dataset, where)
+    text = h5py.check_string_dtype(dataset.dtype)
+    chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0
+    if chunk > max(CHUNK, 0 if text and text.length is None else dataset.nbytes):
+        raise ValueError(f"{where}: expected chunks no larger than the data, got {chunk} bytes for {dataset.nbytes}.")
+    if text:
+        return _text(dataset, where, text.length)
     if dataset.dtype.kind not in "biufc":
         raise ValueError(f"{where}: expected numbers or text, got {dataset.dtype}.")
     return dataset[()]
 
 
-def _text(dataset: h5py.Dataset, where: str) -> np.ndarray:
-    """Read texts one by one, for as long as an array of them stays small."""
+def _text(dataset: h5py.Dataset, where: str, length: int | None) -> np.ndarray:
+    """Read texts of a fixed length at once, others one by one, for as long as an array of them stays small."""
+    small = dataset.size <= NAMES and (length is None or dataset.nbytes <= TEXT)
+    if small and length is not None:
+        return np.asarray(dataset.asstr()[()], dtype=str).reshape(dataset.shape)
     found, longest = [], 0
-    for index in np.ndindex(dataset.shape) if dataset.size <= NAMES else ():
+    for index in np.ndindex(dataset.shape) if small else ():
         found.append(dataset.asstr()[index])
         longest = max(longest, len(found[-1]))
         if 4 * longest * dataset.size > TEXT:  # NumPy gives every text the room of the longest
@@ -80,6 +89,26 @@ def _text(dataset: h5py.Dataset, where: str) -> np.ndarray:
     if len(found) != dataset.size or 4 * longest * dataset.size > TEXT:
         raise ValueError(f"{where}: expected names, got texts of more than {TEXT} bytes, or more than {NAMES} of them.")
     return np.array(found, dtype=str).reshape(dataset.shape)
+
+
+def attribute(group: h5py.Group, name: str) -> str | int | None:
+    """Read one attribute of an untrusted file: a text or a whole number; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else: many elements of a small array may all be one long text.
+    """
+    if name not in group.attrs:
+        return None
+    found = group.attrs.get_id(name)
+    text = h5py.check_string_dtype(found.dtype)
+    if found.shape != () or found.get_space().get_simple_extent_type() != h5py.h5s.SCALAR:
+        raise ValueError(f"{group.file.filename}: expected one text or number as {name!r}, got an array or nothing.")
+    if text is None and found.dtype.kind not in "iu":
+        raise ValueError(f"{group.file.filename}: expected one text or number as {name!r}, got {found.dtype}.")
+    value = group.attrs[name]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) if text else int(value)
 
 
 def linked(file: h5py.Group, name: str) -> Any:

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from landscape import discovery
-from landscape.hdf5 import LARGEST, described, inside, label_axes, linked, opened, read_array, write_array
+from landscape.hdf5 import LARGEST, attribute, described, inside, label_axes, linked, opened, read_array, write_array
 
 FORMAT = 1
 ROOMS = tuple(  # their files are named for results
@@ -260,11 +260,11 @@ def load(path: str | os.PathLike) -> Result:
 
 def _read(file: h5py.Group, path: str | os.PathLike) -> Result:
     """Read the result of a group, with its members."""
-    kind, version = str(file.attrs.get("kind")), file.attrs.get("format")
+    kind, version = str(attribute(file, "kind")), attribute(file, "format")
     cls = _known(kind)
     if cls is None:
         raise ValueError(f"{path}: expected a result of landscape, got an HDF5 file of kind {kind!r}.")
-    if not isinstance(version, np.integer) or version > FORMAT:
+    if not isinstance(version, int) or not 1 <= version <= FORMAT:
         raise ValueError(f"{path}: expected format {FORMAT} or older, got {version}: update landscape.")
     arrays: dict[str, Any] = {
         name: read_array(file, meta["name"] or name)
@@ -274,7 +274,7 @@ def _read(file: h5py.Group, path: str | os.PathLike) -> Result:
     if issubclass(cls, Collection):
         arrays["members"] = _members(file, arrays["member"].tolist(), path)
     try:
-        origin = json.loads(str(file.attrs.get("origin", "{}")))
+        origin = json.loads(str(attribute(file, "origin") or "{}"))
         if not isinstance(origin, dict):
             raise ValueError(f"expected an origin of names and values, got {type(origin).__name__}")
         return cls(**arrays, origin=origin)
@@ -285,10 +285,13 @@ def _read(file: h5py.Group, path: str | os.PathLike) -> Result:
 def _members(file: h5py.Group, names: list[str], path: str | os.PathLike) -> dict[str, Result]:
     """Read the members of a collection, for as long as they stay small: one array may have many names."""
     found: dict[str, Result] = {}
+    seen: dict[Any, str] = {}
     size = 0
     for name in names:
         group = inside(file, f"{MEMBERS}/{name}")
-        if not isinstance(_known(str(group.attrs.get("kind"))), type) or _is_collection(group):
+        if (first := seen.setdefault(group.id, name)) != name or name in found:
+            raise ValueError(f"{path}: expected members of their own, got {name!r} that is {first!r} once more.")
+        if not isinstance(_known(str(attribute(group, "kind"))), type) or _is_collection(group):
             raise ValueError(f"{path}: expected `{name}` to be a result of landscape, got another kind.")
         found[name] = _read(group, path)
         size += sum(getattr(found[name], array).nbytes for array in found[name].quantities())
@@ -298,7 +301,7 @@ def _members(file: h5py.Group, names: list[str], path: str | os.PathLike) -> dic
 
 
 def _is_collection(group: h5py.Group) -> bool:
-    kind = _known(str(group.attrs.get("kind")))
+    kind = _known(str(attribute(group, "kind")))
     return kind is not None and issubclass(kind, Collection)
 
 

@@ -109,3 +109,12 @@ def test_a_name_out_of_the_group_is_refused(path):
         file["member"][1] = "../sam"
 
     damaged(path, change)
+
+
+def test_one_group_is_not_many_members(path):
+    def change(file):
+        file["members/one more"] = file["members/sam"]
+        del file["member"]
+        file["member"] = ["sam", "one more"]
+
+    assert "once more" in damaged(path, change)

@@ -222,6 +222,22 @@ def bomb(file):
     file.create_dataset("vector", (2**20,), "f4", chunks=(2**20,), compression="gzip")  # claims, holds nothing
 
 
+def one_huge_chunk(file):
+    del file["vector"]  # four numbers, in a chunk of eight megabytes that is unpacked whole; it may be gigabytes
+    file.create_dataset("vector", (4,), "f8", maxshape=(None,), chunks=(2**20,), compression="gzip")[0] = 1.0
+
+
+def texts_in_a_huge_chunk(file):
+    del file["class"]
+    packed = {"maxshape": (None,), "chunks": (2**18,), "compression": "gzip"}
+    file.create_dataset("class", (1,), h5py.string_dtype(), **packed)[0] = "y"
+
+
+def wide_texts(file):
+    del file["class"]  # unpacked once for each of them, that were hours
+    file.create_dataset("class", (2**10,), "S9999", chunks=(2**10,), compression="gzip")[:] = b"y"
+
+
 def references(file):
     del file["vector"]
     file.create_dataset("vector", data=np.array([file["t"].ref] * 4, dtype=h5py.ref_dtype), dtype=h5py.ref_dtype)
@@ -260,6 +276,9 @@ class TestDistrust:
             (replace_with("angle", h5py.Empty("f8")), "got a group, nothing, or outside storage"),
             (huge, "expected no more than is stored, got a claim of 4398046511104 bytes for 0 stored"),
             (bomb, "expected no more than is stored"),
+            (one_huge_chunk, "expected chunks no larger than the data"),
+            (texts_in_a_huge_chunk, "expected chunks no larger than the data"),
+            (wide_texts, "expected a whole Sample"),
             (references, "expected numbers or text"),
             (replace_with("vector", np.zeros(4, [("a", "f4")])), "expected numbers or text"),
             (lambda file: file.__delitem__("loss"), "`loss`: expected a dataset of this name, got none"),
@@ -273,7 +292,11 @@ class TestDistrust:
             (one_long_text, "expected names, got texts of more than"),
             (many_texts, "expected names, got texts of more than"),
             (attribute("kind", "Other"), "expected a result of landscape, got an HDF5 file of kind 'Other'"),
-            (attribute("kind", [1, 2]), "expected a result of landscape"),
+            (attribute("kind", [1, 2]), "expected one text or number as 'kind', got an array"),
+            (attribute("kind", np.array(["a", "b"], object)), "expected one text or number as 'kind', got an array"),
+            (attribute("origin", h5py.Empty("f8")), "expected one text or number as 'origin'"),
+            (attribute("format", 0.5), "expected one text or number as 'format', got float64"),
+            (attribute("format", -1), "expected format"),
             (attribute("kind", "os"), "expected a result of landscape"),
             (attribute("format", FORMAT + 1), f"expected format {FORMAT} or older, got {FORMAT + 1}: update"),
             (attribute("format", "one"), "expected format"),
