@@ -65,7 +65,7 @@ ELSEWHERE = {  # what is not run here, and why
     "landscape surface run.pt --trajectory run.trajectory --trust": "tests/hooks/test_readme_loop.py runs it",
 }
 PYTHON = {  # the tests of the blocks of Python, in the order of the document
-    "Five lines of Python": ["tests/test_readme.py", "tests/test_readme.py"],
+    "Five lines of Python": ["tests/test_readme.py"] * 3,
     "Your own training loop": ["tests/hooks/test_readme_loop.py"],
 }
 
