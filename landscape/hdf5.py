@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ NAMES = 2**16  # texts of one array, and
 TEXT = 2**26  # bytes of them: many elements of a small file may all be one long text
 DEFLATE = 1032  # zlib cannot compress better than this, so a file that claims more is lying
 CHUNK = 2**20  # bytes of a chunk that HDF5 keeps unpacked: a larger one is unpacked whole for every number in it
+HEAP = b"GCOL\x01\0\0\0"  # what a global heap begins with: where HDF5 keeps texts
 NO_COORDINATE = "This is a netCDF dimension but not a netCDF variable.%10d"
 
 
@@ -31,6 +33,7 @@ def opened(path: str | os.PathLike):
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: expected an HDF5 file, got no such file.")
     try:
+        _require_heaps(path)
         file = h5py.File(path, "r")
     except BlockingIOError as error:
         raise BlockingIOError(f"{path}: expected to read it, got a file a program holds open: close it.") from error
@@ -41,6 +44,36 @@ def opened(path: str | os.PathLike):
             yield file
         except (OSError, RuntimeError, KeyError) as error:  # what h5py raises at damaged bytes
             raise OSError(f"{path}: expected a readable HDF5 file, got a damaged one ({error}).") from error
+
+
+def _require_heaps(path: str | os.PathLike) -> None:
+    """Refuse texts that HDF5 would look for without end: it goes from one object of a heap to the next by their sizes.
+
+    Raises
+    ------
+    OSError
+        If an object has no size, and so is its own next one.
+
+    Notes
+    -----
+    The heap, from the file format specification of HDF5, 3.0: 16 bytes with the size of the whole, then objects, each
+    of 16 bytes (number, references, size) and its contents, filled up to 8 bytes; number 0 is the room that is left.
+    Cost: the file is searched once for what heaps begin with.
+    """
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            start = data.find(HEAP)
+            while start >= 0:
+                here = start + 16
+                end = min(start + int.from_bytes(data[start + 8 : here], "little"), len(data))
+                while here + 16 <= end:
+                    number, size = (int.from_bytes(data[here + k : here + n], "little") for k, n in ((0, 2), (8, 16)))
+                    if number == 0 and size < 16:
+                        raise OSError(f"a heap with an object of {size} bytes at byte {here}")
+                    here += size if number == 0 else 16 + -(-size // 8) * 8
+                start = data.find(HEAP, start + 1)
 
 
 def read_array(file: h5py.Group, name: str) -> np.ndarray:

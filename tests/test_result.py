@@ -319,6 +319,18 @@ class TestDistrust:
         with pytest.raises(ValueError, match="expected a result of landscape, got an HDF5 file of kind 'None'"):
             load(path)
 
+    def test_a_heap_without_end_is_not_searched(self, tmp_path):
+        path = tmp_path / "r.h5"
+        sample().save(path)
+        data = bytearray(path.read_bytes())
+        here = data.index(b"GCOL") + 16
+        while data[here] or data[here + 1]:
+            here += 16 + -(-int.from_bytes(data[here + 8 : here + 16], "little") // 8) * 8
+        data[here + 8 : here + 16] = bytes(8)  # the room that is left, of no size: HDF5 would never pass it
+        path.write_bytes(data)
+        with pytest.raises(OSError, match=r"r.h5: expected an HDF5 file, .* object of 0 bytes"):
+            load(path)
+
     def test_truncated_files(self, tmp_path):
         path = tmp_path / "r.h5"
         sample().save(path)
