@@ -134,8 +134,10 @@ class Objective:
         self.device = place(device)
         self.loss, self.loss_name = losses.loss(loss), losses.name(loss)
         examples = _splits(data, stochastic)
-        self.network = Network(model, parameters, dtype(precision), self.device, view)
+        globs = [parameters] if isinstance(parameters, str) else list(parameters)
+        self.network = Network(model, globs, dtype(precision), self.device, view)
         self.theta = self.network.theta
+        self._moved = ",".join(globs)
         self._fixed = _fixed_batches(self.network, batchnorm, batch_size, next(iter(examples.values())))
         named = max((e.classes for e in examples.values()), key=len)
         self.classes: tuple[str, ...] = () if self.loss in losses.CLASSLESS else named
@@ -437,6 +439,7 @@ class Objective:
         modes = sorted({one.mode for one in activations.attached(self.network.model).values()})
         return {
             "parameters": self.dim,
+            **({"moved": self._moved} if self._moved != "*" else {}),
             "loss": self.loss_name,
             "batchnorm": self.batchnorm if self.network.norms else "none",
             "batch_size": self._fixed,

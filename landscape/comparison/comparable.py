@@ -59,6 +59,10 @@ def _shared(origin: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if isinstance(part, dict):
             yield f"{name} examples", part.get("examples")
             yield f"{name} data", part.get("fingerprint")
+    told, code = origin.get("loss"), origin.get("code")
+    file = told.rpartition(":")[0] if isinstance(told, str) else ""
+    if file and isinstance(code, dict) and file in code:
+        yield f"the code of {told}, of hash", code[file]
 
 
 def _of_probe(result: Result) -> Iterator[tuple[str, Any]]:
@@ -71,17 +75,34 @@ def _of_probe(result: Result) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name[:-1]} {key}", one) for key, one in value.items())
         elif value is not None:
             yield name, value
-    source, seen = result.origin.get("source") or {}, result.origin.get("quantized") or {}
-    if "parameters" in source:
-        yield "--parameters", source["parameters"]
-    if "command" in result.origin:
-        yield "--quantized", seen.get("quantized", "dequant")
-        yield "--acts", seen.get("acts", "hard")
+    yield from _seen(result.origin)
     directions = result.origin.get("directions") or {}
     yield from ((f"directions' {name}", directions[name]) for name in DIRECTIONS if name in directions)
     for name, told in result.quantities().items():
         if told["dims"] == ((told["name"] or name),) and name in GRIDS:
             yield GRIDS[name], getattr(result, name)
+
+
+def _seen(origin: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """List what is moved and through what it is seen, and how weights were rounded for the measurement alone.
+
+    Checkpoints that are quantized may be so in any way: that is what is compared.
+    """
+    source, seen, view = (origin.get(name) or {} for name in ("source", "quantized", "view"))
+    if "parameters" in source:
+        yield "--parameters", source["parameters"]
+    elif "splits" in origin:
+        yield "parameters", origin.get("moved", "*")
+    if "command" in origin:
+        yield "--quantized", seen.get("quantized", "dequant")
+        yield "--acts", seen.get("acts", "hard")
+    elif "splits" in origin:
+        yield "the view", {name: value for name, value in view.items() if name not in ("grids", "schemes")} or "none"
+    schemes = [origin["rounded"]] if "rounded" in origin else []
+    if seen.get("round") is not None:
+        schemes = list((origin.get("quantization") or {}).get("schemes", {}).values())
+    for name in sorted({name for one in schemes for name in one} - {"bits"}):
+        yield f"rounding's {name}", " and ".join(sorted({str(one.get(name)) for one in schemes}))
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -97,7 +97,14 @@ def _measured(
     elif "center" in taken:
         given |= {"center": point, **({"norms": objective.theta} if "norms" in taken else {})}
     result = member(_contract.PACKAGE, task.probe.name)(objective, **given)
-    return replace(result, origin=result.origin | {"compared": done})
+    return replace(result, origin=result.origin | {"compared": done} | _told(task, scheme))
+
+
+def _told(task: Task, scheme: Mapping[str, Any]) -> dict[str, Any]:
+    """Say by what scheme the weights were rounded, where they were."""
+    from landscape.quantize.scheme import Scheme
+
+    return {} if task.bits == FULL else {"rounded": Scheme(int(task.bits), **scheme).record()}
 
 
 def rounded(objective: Objective, bits: int, scheme: Mapping[str, Any]) -> Tensor:

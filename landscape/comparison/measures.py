@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ def columns(members: Mapping[str, Result]) -> tuple[list[Row], list[Column]]:
         If a member's name is not of the form NETWORK/wBITS/PROBE, or no member is about a network.
     """
     known = {read(name): member for name, member in members.items()}
-    rows = list(dict.fromkeys(row for row, probe in known if row[0] != BETWEEN and probe != "bits"))
+    if wrong := [probe for row, probe in known if row[0] == BETWEEN and _kind(probe) != "barriers"]:
+        raise ValueError(f"Expected barriers between networks, got {wrong[0]} of one called {BETWEEN}: rename it.")
+    rows = list(dict.fromkeys(row for row, probe in known if row[0] != BETWEEN and _kind(probe) != "bits"))
     if not rows:
         raise ValueError("Expected results of a network, got none: compare checkpoints or results.")
     cells: dict[str, dict[int, tuple[float, float]]] = {}
@@ -73,17 +76,22 @@ def read(name: str) -> tuple[Row, str]:
     found = NAME.fullmatch(name)
     if found is None:
         raise ValueError(f"Expected names such as sgd/w4/surface, got {name!r}: name network, width and probe.")
-    return (found["network"], float(found["bits"] or "nan")), found["probe"]
+    return (found["network"], float(found["bits"]) if found["bits"] else math.nan), found["probe"]  # one NaN for all
+
+
+def _kind(probe: str) -> str:
+    """Return the name of a probe whose label may be its text, with knobs."""
+    return probe.partition(":")[0]
 
 
 def _cells(
     row: Row, probe: str, member: Result, rows: list[Row]
 ) -> Iterator[tuple[str, int, tuple[float, float]]]:
     """Tell what a result says of which rows: measure, row, value and error."""
-    if probe == "bits":
-        yield from _rounding(row, member, rows)
-    elif probe == "barriers":
-        yield from _barriers(row, member, rows)
+    beside = {"bits": _rounding, "barriers": _barriers}.get(_kind(probe))
+    if beside is not None:
+        prefix = "" if probe == _kind(probe) else f"{probe}."
+        yield from ((f"{prefix}{name}", at, pair) for name, at, pair in beside(row, member, rows))
     else:
         kept = PLAIN.get(probe)
         for name, pair in (settled(member) if probe == "sharpness" else member.figures()).items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -171,3 +173,46 @@ def test_usual_probes_are_changed_and_left_out():
         changed([], ["nothing"])
     with pytest.raises(ValueError, match="keep one"):
         changed([], [text.partition(":")[0] for text in changed([])])
+
+
+def test_a_network_of_several_widths_has_one_row(two):
+    point = landscape.evaluate(two["one"]), landscape.eigen(two["one"], largest=1, smallest=1)
+    table = gathered({"a/mixed/evaluate": point[0], "a/mixed/eigen": point[1], "b/w4/evaluate": point[0]})
+    assert table.rows == ["a/mixed", "b/w4"]
+    assert not np.isnan(table.value[0]).any()
+
+
+def test_what_is_between_networks_is_barriers_alone(two):
+    with pytest.raises(ValueError, match="evaluate of one called between: rename"):
+        gathered({"between/w32/evaluate": landscape.evaluate(two["one"])})
+
+
+def test_barriers_of_two_kinds_have_columns_of_their_own(two):
+    found = compare(two, probes=("evaluate", "barriers:points=3", "barriers:points=5"))
+    assert found.rows == ["one/w32", "two/w32"]
+    for points in (3, 5):
+        assert f"barriers:points={points}.train_barrier_to_one" in found.measure.tolist()
+
+
+def test_what_is_moved_must_agree(two):
+    part = objective(1, parameters=["0.*"])
+    with pytest.raises(ValueError, match=r"parameters \* of one/w32/eigen and 0\.\* of two"):
+        compare({"one": two["one"], "two": part}, probes=("eigen:largest=1,smallest=1",))
+
+
+def test_how_weights_are_rounded_must_agree(two):
+    first, second = (
+        compare({name: one}, bits=(4,), probes=("evaluate",), calibration=how).members
+        for (name, one), how in zip(two.items(), ("mse", "minmax"), strict=True)
+    )
+    with pytest.raises(ValueError, match="rounding's calibration mse of one/w4/evaluate and minmax"):
+        gathered({**first, **second})
+
+
+def test_code_of_a_loss_must_agree(two):
+    one = landscape.evaluate(two["one"])
+    origins = [one.origin | {"loss": "/a/l.py:loss", "code": {"/a/l.py": digest}} for digest in ("1", "2")]
+    first, second = (dataclasses.replace(one, origin=origin) for origin in origins)
+    gathered({"one/w32/evaluate": first, "two/w32/evaluate": first})
+    with pytest.raises(ValueError, match="the code of /a/l.py:loss, of hash 1 of one"):
+        gathered({"one/w32/evaluate": first, "two/w32/evaluate": second})
