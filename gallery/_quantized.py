@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,15 +58,3 @@ def over_widths(ax: Axes, study: Study, measures: Mapping[str, str], label: str,
         ax.errorbar(x + 0.06 * (m - 1), rows.mean(1), error, label=name, **look)
     ax.set_xticks(x, list(measures.values()))
     ax.set(xlabel="bits of a weight", ylabel=label)
-
-
-def means(study: Study, measures: Sequence[str], heads: Sequence[str], *, factor: float = 1.0) -> list[list[str]]:
-    """Write means over seeds with standard errors: a row for each method, a column for each measure."""
-    import _gallery
-
-    rows = []
-    for m, name in enumerate(study.method.tolist()):
-        values = [factor * column(study, measure)[m] for measure in measures]
-        cells = [_gallery.number(float(v.mean()), float(v.std(ddof=1) / np.sqrt(len(v)))) for v in values]
-        rows.append([name, *cells])
-    return rows

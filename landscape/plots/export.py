@@ -114,11 +114,7 @@ def latex(result: Result, path: str | os.PathLike) -> None:
     OSError
         If the file cannot be written; a file already at `path` is then left as it was.
     """
-    write = own("landscape.plots", result, "latex")
-    if write is None:
-        kind = type(result).__name__
-        raise ValueError(f"{path}: expected a result with a table in LaTeX, got a {kind}: export it as CSV.")
-    _written(write(result) + "\n", path)
+    _in("LaTeX", result, path)
 
 
 def markdown(result: Result, path: str | os.PathLike) -> None:
@@ -131,11 +127,16 @@ def markdown(result: Result, path: str | os.PathLike) -> None:
     OSError
         If the file cannot be written; a file already at `path` is then left as it was.
     """
-    write = own("landscape.plots", result, "markdown")
-    if write is None:
+    _in("Markdown", result, path)
+
+
+def _in(language: str, result: Result, path: str | os.PathLike) -> None:
+    """Write the table that a kind of result has in a language, by a function of its name beside the plot."""
+    table = own("landscape.plots", result, language.lower())
+    if table is None:
         kind = type(result).__name__
-        raise ValueError(f"{path}: expected a result with a table in Markdown, got a {kind}: export it as CSV.")
-    _written(write(result) + "\n", path)
+        raise ValueError(f"{path}: expected a result with a table in {language}, got a {kind}: export it as CSV.")
+    _written(table(result) + "\n", path)
 
 
 def _written(text: str, path: str | os.PathLike) -> None:
