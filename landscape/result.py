@@ -254,8 +254,13 @@ def load(path: str | os.PathLike) -> Result:
     ValueError
         If it holds no result of a known kind and format, or is not safe to read.
     """
-    with opened(path) as file:
-        return _read(file, path)
+    try:
+        with opened(path) as file:
+            return _read(file, path)
+    except (ValueError, TypeError) as error:  # h5py's own, where a damaged type has no equivalent in NumPy
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: expected a whole result, got a damaged one ({error}).") from error
 
 
 def _read(file: h5py.Group, path: str | os.PathLike) -> Result:

@@ -238,6 +238,18 @@ def wide_texts(file):
     file.create_dataset("class", (2**10,), "S9999", chunks=(2**10,), compression="gzip")[:] = b"y"
 
 
+def odd_floats(file):
+    del file["vector"]
+    kind = h5py.h5t.IEEE_F64LE.copy()
+    kind.set_ebias(1 << 20)
+    h5py.h5d.create(file.id, b"vector", kind, h5py.h5s.create_simple((4,)))
+
+
+def texts_of_no_code(file):
+    del file["class"]
+    file.create_dataset("class", data=np.array([b"\xff\xfe"], "S2"), dtype=h5py.string_dtype("ascii", 2))
+
+
 def references(file):
     del file["vector"]
     file.create_dataset("vector", data=np.array([file["t"].ref] * 4, dtype=h5py.ref_dtype), dtype=h5py.ref_dtype)
@@ -280,6 +292,8 @@ class TestDistrust:
             (texts_in_a_huge_chunk, "expected chunks no larger than the data"),
             (wide_texts, "expected a whole Sample"),
             (references, "expected numbers or text"),
+            (odd_floats, "expected a whole result"),
+            (texts_of_no_code, "expected"),
             (replace_with("vector", np.zeros(4, [("a", "f4")])), "expected numbers or text"),
             (lambda file: file.__delitem__("loss"), "`loss`: expected a dataset of this name, got none"),
             (
