@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from matplotlib import font_manager
+
 from landscape.plots.bits import several
 from landscape.plots.fitting import wrapped
 from landscape.plots.panel import abreast
@@ -20,6 +22,7 @@ ONE = ("loss", "accuracy", "parts", "sharpness", "layers", "segments")
 MANY = ("loss", "accuracy", "loss_change", "bin_sharpness", "flip_mean", "scaled")  # for several, one quantity a panel
 BANDS = "bands and bars: two standard errors to both sides"
 ABREAST = 3  # panels in a row
+NAME = 1.6  # height of a name in a legend over its type, and of axes before titles take their share of it
 TITLES = {
     "loss": "loss", "accuracy": "accuracy", "loss_change": "loss of rounding", "parts": "parts of the change",
     "sharpness": "sharpness", "layers": "one weight at a time", "segments": "from width to width",
@@ -86,8 +89,19 @@ def _panel(ax: Axes, results: Mapping[str, Any], panel: str, split: str | None) 
 def _legend(ax: Axes, panel: str) -> None:
     """Explain the marks of a panel, where there are several kinds; those of the loss serve the accuracy too."""
     handles, names = ax.get_legend_handles_labels()
+    if panel == "sharpness":
+        _made_room(ax, len(handles))
     if len(handles) > 1 and panel != "accuracy":
         ax.legend(
             handles, names, fontsize="x-small", handlelength=1.4, labelspacing=0.25, handletextpad=0.4,
+            loc="lower right" if panel == "sharpness" else "best",
             frameon=True, framealpha=0.85, edgecolor="none",  # levels of full precision may run below it
         )  # fmt: skip
+
+
+def _made_room(ax: Axes, names: int) -> None:
+    """Lengthen a logarithmic axis downwards, so that a legend of so many names fits below the curves."""
+    low, high = ax.get_ylim()
+    size = font_manager.FontProperties(size="x-small").get_size_in_points()
+    share = min(NAME * names * size / 72 / (ax.bbox.height / ax.figure.dpi), 0.5)
+    ax.set_ylim(bottom=low / (high / low) ** (share / (1 - share)))

@@ -30,7 +30,7 @@ def heading(result: Result, *, seen: str | None = None) -> str:
     model, data = (_name(origin.get(key)) for key in ("model", "data"))
     first = " on ".join(part for part in (model, data) if part)
     words = [*_directions(origin.get("directions")), _grid(result), _part(result), *_between(result)]
-    if type(result).__name__ == "Line":
+    if _flat(result):
         words[0] = words[0].replace("plane", "line").replace("directions", "direction")
     second = " · ".join(word for word in words if word)
     seen = quantized(result) if seen is None else seen
@@ -99,8 +99,14 @@ def _between(result: Any) -> list[str]:
     return [word.replace(" ", "\u00a0") for word in found if word]
 
 
+def _flat(result: Any) -> bool:
+    """Say whether it is over a line: a second axis that it may have is a single point."""
+    return "a" in result.quantities() and ("b" not in result.quantities() or len(result.b) == 1)
+
+
 def _grid(result: Any) -> str:
-    sizes = [str(len(getattr(result, dim))) for dim in ("a", "b") if dim in result.quantities()]
+    axes = ("a",) if _flat(result) else ("a", "b")
+    sizes = [str(len(getattr(result, dim))) for dim in axes if dim in result.quantities()]
     draws = getattr(result, "draw", None)
     many = f" · median of {len(draws)} draws" if draws is not None else ""
     return ("\u00a0×\u00a0".join(sizes) + "\u00a0points" if sizes else "") + many

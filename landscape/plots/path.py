@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from landscape.plots import field
 from landscape.plots.along import COLORS, across, color, dash, finite, knots, mark, plain
 from landscape.plots.path_barriers import OVER, barriers, straight
+from landscape.plots.path_barriers import height as barrier_of
 from landscape.plots.path_curvature import curvature
 from landscape.plots.path_overlay import several
 from landscape.plots.style import GRAY
@@ -38,6 +39,7 @@ def path(
     log: bool | str = "auto",
     band: bool = True,
     barrier: bool = True,
+    numbers: bool = True,
     legend: bool = True,
 ) -> Axes:
     """Draw one quantity of a `Path` along its curves: a colour for each curve, a dash for each split.
@@ -59,6 +61,8 @@ def path(
         Shade one standard error over examples to both sides.
     barrier : bool, default=True
         Dot the interpolation of the ends, and mark how far the first split drawn departs from it.
+    numbers : bool, default=True
+        Write how far, with one standard error, beside its mark.
     legend : bool, default=True
 
     Returns
@@ -88,7 +92,7 @@ def path(
         _vertical(result, ax, quantity, parts, log)
         if barrier and getattr(result, OVER[quantity]) is not None:
             straight(result, ax, quantity, view, parts)
-            barriers(result, ax, quantity, view, parts[0])
+            barriers(result, ax, quantity, view, parts[0], numbers=numbers)
         if legend:
             ax.legend(handles=handles(result, parts, barrier), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     _horizontal(result, ax, view)
@@ -109,9 +113,16 @@ def usual(result: Any) -> list[list[dict[str, str]]]:
     return [[{"quantity": name} for name in panels(result)]]
 
 
-def handles(result: Any, parts: Any, barrier: bool = True) -> list[Artist]:
-    """Return what a legend explains: curves by colour, splits by dash, and the interpolation of the ends."""
-    names = [plain(name) for name in result.curve.tolist()]
+def handles(result: Any, parts: Any, barrier: bool = True, *, heights: tuple[str, ...] = ()) -> list[Artist]:
+    """Return what a legend explains: curves by colour, splits by dash, and the interpolation of the ends.
+
+    Of some quantities it tells the barriers, `heights`, on the first part.
+    """
+    told = [[barrier_of(result, name, c, parts[0]) for name in heights] for c in range(len(result.curve))]
+    names = [
+        plain(name) + (f" ({result.split[parts[0]]} barrier {', '.join(filter(None, high))})" if any(high) else "")
+        for name, high in zip(result.curve.tolist(), told, strict=True)
+    ]
     found = [Line2D([], [], color=color(c), label=name, **mark(c, 1, len(names) > 1)) for c, name in enumerate(names)]
     if len(parts) > 1:
         found += [Line2D([], [], color="black", linestyle=dash(s), label=str(result.split[s])) for s in parts]
@@ -204,7 +215,7 @@ def _training(result: Any, ax: Axes, log: bool | str) -> Axes:
     ax.plot(result.epoch, finite(result.objective), color="black", marker="." if len(result.epoch) < 20 else None)
     if field.logarithmic(result.objective, log):
         ax.set_yscale("log")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set(xlabel="epoch of the curve's training", ylabel="mean objective of the epoch [nat]")
     return ax
 

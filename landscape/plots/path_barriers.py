@@ -42,8 +42,19 @@ def between(result: Any, quantity: str, curve: int, split: int) -> np.ndarray:
         return finite((1 - result.t) * values[0] + result.t * values[-1])
 
 
-def barriers(result: Any, ax: Axes, quantity: str, view: str, split: int) -> None:
-    """Mark the largest departure of every curve from the interpolation of its ends with an arrow and its number."""
+def height(result: Any, quantity: str, curve: int, split: int) -> str:
+    """Tell the largest departure of a curve from the interpolation of its ends with its error; empty if unknown."""
+    over, error = (getattr(result, f"{OVER[quantity]}{end}") for end in ("", "_error"))
+    if over is None or not np.isfinite(over[curve, split]).any():
+        return ""
+    k, factor = int(np.nanargmax(finite(over[curve, split]))), field.percent(quantity)
+    high, off = (factor * float(values[curve, split, k]) for values in (over, error))
+    sure = f" \N{PLUS-MINUS SIGN} {number(off, 2)}" if np.isfinite(off) else ""
+    return f"{number(high)}{sure} {field.unit(result, quantity).strip('[]')}".rstrip()
+
+
+def barriers(result: Any, ax: Axes, quantity: str, view: str, split: int, *, numbers: bool = True) -> None:
+    """Mark the largest departure of every curve from the interpolation of its ends with an arrow, and its number."""
     unit = field.percent(quantity)
     over, error = (unit * getattr(result, f"{OVER[quantity]}{end}")[:, split] for end in ("", "_error"))
     reach = max(across(result, c, view)[-1] for c in range(len(over)))
@@ -60,7 +71,7 @@ def barriers(result: Any, ax: Axes, quantity: str, view: str, split: int) -> Non
             continue
         marked[c] = x / reach, end, top
         sure = f" \N{PLUS-MINUS SIGN} {number(error[c, k], 2)}" if np.isfinite(error[c, k]) else ""
-        texts[c] = f"{number(over[c, k])}{sure}"
+        texts[c] = f"{number(over[c, k])}{sure}" if numbers else ""
     aside = _aside({c: where for c, (where, _, _) in marked.items()})
     for c, (where, end, top) in marked.items():
         _arrow(ax, c, (where * reach, end, top), texts[c], aside[c], where, several=len(over) > 1)
@@ -84,6 +95,8 @@ def _arrow(
     place: Any = ax.transData + ScaledTranslation(aside / 72, 0, ax.figure.dpi_scale_trans)  # pyright: ignore
     arrow = {"arrowstyle": "<->", "color": color(curve), "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", (x, top), xytext=(x, end), xycoords=place, textcoords=place, arrowprops=arrow, zorder=4)
+    if not text:
+        return
     share = 0.75 if several else 0.3  # up the arrow: above lower curves, or within the only one
     right = where < EDGE or (curve % 2 == 0 and where < 1 - EDGE)
     ax.annotate(

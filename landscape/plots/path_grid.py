@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from landscape.plots import draw
+from landscape.plots import draw, field
 from landscape.plots.panel import abreast
 from landscape.plots.path import handles, panels
 from landscape.plots.path_overlay import SHARED, several, told
@@ -54,7 +54,8 @@ def path_grid(result: Any, *, venue: str | Venue | None = None, title: str | Non
             if many:
                 several(result, ax, **style, quantity=quantity, legend=False)
             else:
-                draw(result, ax, **style, quantity=quantity, legend=legend and own)
+                alone = len(result.curve) == 1  # else numbers lie on other curves: the legend tells them
+                draw(result, ax, **{"numbers": alone} | style, quantity=quantity, legend=legend and own)
             if not own:
                 ax.set_title(TITLES[quantity], fontsize="medium")
         for ax in axes[len(shown) :]:
@@ -63,8 +64,11 @@ def path_grid(result: Any, *, venue: str | Venue | None = None, title: str | Non
             if many:
                 marks = told(result, style.get("split"), style.get("barrier", True))
             else:
-                parts = range(len(result.split)) if style.get("split") is None else [0]
-                marks = handles(result, parts, style.get("barrier", True))
+                split = style.get("split")
+                parts = range(len(result.split)) if split is None else [field.position(result, split)]
+                barrier = style.get("barrier", True)
+                heights = [name for name in SHARED if name in shown] if barrier and len(result.curve) > 1 else []
+                marks = handles(result, parts, barrier, heights=tuple(heights))
             letters = sum(len(str(mark.get_label())) + 6 for mark in marks)
             side = max(2, int(len(marks) * min(1.0, LETTERS * width / page.text / letters)))
             figure.legend(handles=marks, loc="outside lower center", ncols=side)

@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 
 from landscape.plots import field
 from landscape.plots.along import across, color, dash, finite, mark, plain
-from landscape.plots.path_barriers import OVER, between
-from landscape.plots.style import GRAY, number
+from landscape.plots.path_barriers import between, height
+from landscape.plots.style import GRAY
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -103,15 +103,8 @@ def told(results: Mapping[str, Any], split: str | None = None, barrier: bool = T
 
 
 def _barrier(result: Any, curve: int, part: str) -> str:
-    height, error = (getattr(result, name) for name in (OVER["loss"], f"{OVER['loss']}_error"))
-    where = field.position(result, part)
-    if height is None or not np.isfinite(height[curve, where]).any():
-        return ""
-    k = int(np.nanargmax(finite(height[curve, where])))
-    unit = field.unit(result, "loss").strip("[]")
-    high, off = (float(values[curve, where, k]) for values in (height, error))
-    sure = f" \N{PLUS-MINUS SIGN} {number(off, 2)}" if np.isfinite(off) else ""
-    return f" (barrier {number(high)}{sure} {unit}".rstrip() + ")"
+    high = height(result, "loss", curve, field.position(result, part))
+    return f" (barrier {high})" if high else ""
 
 
 def _curves(results: Mapping[str, Any]) -> list[tuple[str, Any, int]]:

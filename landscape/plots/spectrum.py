@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import rcParams
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import Locator
 
 from landscape.plots.style import BLUE, GRAY, GREEN, ORANGE, number
 
@@ -25,7 +28,9 @@ FINE, MOST = 5, 20_000  # points of a curve for each width of the smoothing, and
 REACH = 3.5  # widths that a curve goes on beyond its ends
 LOWEST = 0.05  # of the peak that a single eigenvalue makes, which few probes may weigh too little: the axis begins here
 SURE = 1e-2  # relative residual up to which an end is written without a sign of doubt
-LINEAR, LABELS = 0.5, 3  # decades that zero takes on a logarithmic axis, and about how many labels a sign gets
+LINEAR, LABELS = 0.5, 4  # decades that zero takes to one side of a logarithmic axis; labels of a sign, at most
+WIDE = 3.0  # of a label, in sizes of its type
+NEAREST = 0.7  # of a step: zero, whose label is narrow, may be that close to the first power
 PER_DECADE = 60  # points of a logarithmic curve
 
 
@@ -174,14 +179,35 @@ def _axes(
         return
     floor = math.floor(math.log10(result.scale) - decades)
     ax.set_xscale("symlog", linthresh=10.0**floor, linscale=LINEAR)
-    powers = range(math.ceil(math.log10(result.scale)), floor, -max(1, round(decades / LABELS)))
-    ax.set_xticks([0.0, *(sign * 10.0**power for power in powers for sign in (-1, 1))])
+    signs = [sign for sign, there in ((-1, float(result.smallest) < 0), (1, float(result.largest) > 0)) if there]
+    ax.xaxis.set_major_locator(Powers(math.ceil(math.log10(result.scale)), floor, signs))
     ax.minorticks_off()
     ax.yaxis.minorticks_on()
     far = 10 ** (math.log10(result.scale) + 0.5)
     near = 10.0**floor
     ax.set_xlim(-far if float(result.smallest) < 0 else -near, far if float(result.largest) > 0 else near)
     ax.set_ylabel("density [1/decade]")
+
+
+class Powers(Locator):
+    """Zero, and powers of ten of one sign or both, as many as the axis has room for when it is drawn."""
+
+    def __init__(self, top: int, floor: int, signs: list[int]) -> None:
+        self.top, self.floor, self.signs = top, floor, signs
+        self.wide = WIDE * FontProperties(size=rcParams["xtick.labelsize"]).get_size_in_points() / 72
+
+    def __call__(self) -> list[float]:
+        """Return the places of the ticks."""
+        count = int(self.axis.axes.bbox.width / self.axis.axes.figure.dpi / self.wide)
+        room = max(1, min(LABELS, (count - 1) // max(1, len(self.signs))))
+        step = max(1, -(-(self.top - self.floor) // room))
+        last = self.floor - LINEAR + NEAREST * step
+        powers = [power for power in range(self.top, self.floor, -step) if power >= last]
+        return sorted([0.0, *(sign * 10.0**power for power in powers or [self.top] for sign in self.signs)])
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """Return the same whatever the limits are."""
+        return self()
 
 
 def _outliers(ax: Axes, result: Spectrum, color: str) -> None:

@@ -117,6 +117,15 @@ def test_numbers_stand_on_the_inner_side_of_arrows_near_an_edge(make_path, peak,
     assert min(T[peak], 1 - T[peak]) < EDGE
 
 
+def test_barriers_of_several_curves_are_told_below_and_of_one_inside(make_path):
+    drawn = figure(make_path())
+    words = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert words[0].startswith("segment (train barrier 1.5 ")
+    assert words[0].endswith(" %)")
+    assert not any(text.get_text() for ax in drawn.axes for text in ax.texts)
+    assert any(text.get_text().startswith("1.5 ") for ax in figure(make_path(), numbers=True).axes for text in ax.texts)
+
+
 def test_the_interpolation_of_the_ends_is_not_lost_under_huge_losses(make_path):
     height = np.zeros((2, 2, 9))
     height[1, :, 1:-1] = 1e38  # next to which the ends are less than rounding

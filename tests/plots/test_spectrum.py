@@ -2,9 +2,11 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from landscape.plots import draw
 from landscape.plots.spectrum import spectra
+from landscape.plots.style import style
 from landscape.probes.spectrum import Spectrum
 
 
@@ -82,6 +84,20 @@ def test_a_logarithmic_axis_has_a_branch_for_each_sign(make_spectrum):
     ax.figure.draw_without_rendering()
     boxes = sorted(label.get_window_extent().intervalx.tolist() for label in ax.get_xticklabels())
     assert len(boxes) == 9
+    assert all(one[1] < other[0] for one, other in zip(boxes, boxes[1:], strict=False))
+
+
+@pytest.mark.parametrize("width", [0.9, 1.4, 2.0, 6.0])
+def test_labels_of_a_logarithmic_axis_are_clear_of_each_other_at_any_width(make_spectrum, width):
+    with style():
+        drawn = Figure(figsize=(width, 1.5))
+        draw(make_spectrum(), drawn.add_subplot(), scale="log")
+        drawn.draw_without_rendering()
+    (ax,) = drawn.axes
+    low, high = ax.get_xlim()
+    labels = [tick.label1 for tick in ax.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = sorted(label.get_window_extent().intervalx.tolist() for label in labels)
+    assert len(boxes) >= 3
     assert all(one[1] < other[0] for one, other in zip(boxes, boxes[1:], strict=False))
 
 
