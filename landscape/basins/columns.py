@@ -17,7 +17,7 @@ Columns = dict[str, Any]
 
 def flooded(
     name: str, axes: list[np.ndarray], loss: np.ndarray, error: np.ndarray, *, neighbours: int, z: float | None,
-    threshold: float | None,
+    threshold: float | None, examples: int | None = None,
 ) -> tuple[Columns, Columns, np.ndarray]:  # fmt: skip
     """Flood one field.
 
@@ -31,7 +31,7 @@ def flooded(
         Row of the basin that is told from noise to which a point belongs.
     """
     tree = merge_tree(loss, neighbours=neighbours)
-    reach = band_width(int(np.isfinite(loss).sum())) if z is None else z
+    reach = band_width(int(np.isfinite(loss).sum()), examples=examples) if z is None else z
     kept = tree.parent < 0
     kept |= told(tree, loss, error, reach, neighbours=neighbours) if threshold is None else tree.persistence > threshold
     cells = _cells(axes, loss)

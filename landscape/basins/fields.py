@@ -13,6 +13,7 @@ from landscape.probes.path import Path
 from landscape.probes.surface import Surface
 from landscape.result import Result
 
+FEWEST = 30  # examples of a point that is given up early: see `landscape.sweep.sweep`
 SAID = (  # what a figure says of where its numbers come from
     "model", "data", "directions", "loss", "splits", "batchnorm", "view", "quantized", "quantization", "activations",
 )  # fmt: skip
@@ -30,6 +31,10 @@ class Fields:
         Steps along the axes; b is a single zero on a line.
     loss, error : ndarray of shape (field, a, b)
         And the standard errors over examples.
+    examples : list of int or None
+        How many there are, at least, behind the values of a field; None where that is not told.
+    stopped : int
+        Points that were given up early, with values of a tenth of the examples.
     """
 
     names: list[str]
@@ -37,6 +42,8 @@ class Fields:
     b: np.ndarray
     loss: np.ndarray
     error: np.ndarray
+    examples: list[int | None]
+    stopped: int
 
     def one(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the loss of a field and its standard error, without the second axis on a line."""
@@ -79,11 +86,26 @@ def fields(result: Result) -> Fields:
     if loss[0].size < 2:
         raise ValueError(f"Expected two points or more, got {loss[0].size}: measure a grid.")
     second = result.b if isinstance(result, Surface) else np.zeros(1)
-    return Fields(names, *(np.asarray(array, dtype=float) for array in (steps, second, loss, error)))
+    a, b, loss, error = (np.asarray(array, dtype=float) for array in (steps, second, loss, error))
+    early = getattr(result, "stopped", None)
+    stopped = 0 if early is None else int(np.sum(early))
+    counts = [_examples(result.origin, str(name), stopped > 0) for name in result.split]
+    return Fields(names, a, b, loss, error, counts * (len(names) // max(len(counts), 1)), stopped)
+
+
+def _examples(origin: dict[str, Any], split: str, stopped: bool) -> int | None:
+    """Say how many examples a split has at least at every point, if that is told and gives an error."""
+    part = (origin.get("splits") or {}).get(split) or {}
+    count = part.get("examples")
+    if not isinstance(count, int) or count < 2:
+        return None
+    return min(count, max(FEWEST, count // 10)) if stopped else count
 
 
 def origin(result: Result, found: Fields, knobs: dict[str, Any]) -> dict[str, Any]:
     """Say where a topology comes from: kind, hash and origin of what was flooded, and how."""
     flooded = {"kind": type(result).__name__, "sha256": found.sha256(), "origin": result.origin}
+    if found.stopped:
+        flooded["stopped"] = found.stopped
     said = {key: result.origin[key] for key in SAID if key in result.origin}
     return said | {"command": "topology", "surface": flooded, "knobs": knobs}

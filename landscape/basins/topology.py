@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,9 +129,16 @@ class Topology(Result):
             for name in ("smad", "weighted_smad", "total_persistence", "variation", "deviation"):
                 found[f"{split}_{name}"] = float(getattr(self, name)[k]), float(getattr(self, f"{name}_error")[k])
             found[f"{split}_relative_smad"] = (
-                float(self.relative_smad[k]), float(self.smad_error[k] / self.span[k]) if self.span[k] > 0 else 0.0,
+                float(self.relative_smad[k]), self._relative_error(k) if self.span[k] > 0 else 0.0,
             )  # fmt: skip
         return found
+
+    def _relative_error(self, k: int) -> float:
+        """Bound the error of SMAD over the range, to first order: the ends of the range have errors too."""
+        loss, error = self.loss[k].ravel(), self.loss_error[k].ravel()
+        finite = np.isfinite(loss)
+        ends = error[finite][[loss[finite].argmin(), loss[finite].argmax()]].sum()
+        return float((self.smad_error[k] + self.relative_smad[k] * ends) / self.span[k])
 
     def remarks(self) -> list[str]:
         """Say for each part how many basins there are for sure, what is assumed, and what cannot be told."""
@@ -178,7 +186,8 @@ def topology(
         Of a point of a plane. Eight, so that a narrow valley that runs aslant of the axes is one basin.
     z : float, optional
         Half the width of the band that the loss lies in, in standard errors. By default that of a band that holds the
-        loss at all points at once with 95 % confidence (Bonferroni), since the minima are picked among all points.
+        loss at all points at once with 95 % confidence (Bonferroni; Student's quantile, where the result tells the
+        number of examples), since the minima are picked among all points.
     threshold : float, optional
         Count basins that persist longer than so many nats instead, whatever the errors.
     loops : bool, default=False
@@ -221,7 +230,7 @@ def topology(
     >>> found.persistence.tolist(), found.told.tolist()
     ([inf, 1.0], [True, True])
     """
-    if (z is not None and not z >= 0) or (threshold is not None and not threshold >= 0):
+    if (z is not None and not 0 <= z < math.inf) or (threshold is not None and not threshold >= 0):
         raise ValueError(f"Expected z and threshold of 0 or more, got z={z}, threshold={threshold}: leave them out.")
     if z is not None and threshold is not None:
         raise ValueError(f"Expected z or a threshold, got both, {z} and {threshold}: leave one out.")
@@ -233,8 +242,9 @@ def topology(
         if not np.isfinite(loss).any():
             raise ValueError(f"Expected a finite {name} loss somewhere, got none: measure a smaller span.")
         rows, summary, catchment = flooded(
-            name, found.axes, loss, error, neighbours=neighbours, z=z, threshold=threshold
-        )
+            name, found.axes, loss, error, neighbours=neighbours, z=z, threshold=threshold,
+            examples=found.examples[index],
+        )  # fmt: skip
         start = sum(len(table["part"]) for table in tables)
         catchments.append(np.where(catchment >= 0, catchment + start, -1).reshape(len(found.a), len(found.b)))
         tables.append(rows)
@@ -251,5 +261,9 @@ def topology(
 
 def _warned(origin: dict) -> list[str]:
     """Say what of the surface itself bears on its topology."""
-    draws = origin["surface"]["origin"].get("knobs", {}).get("draws", 1) if "surface" in origin else 1
-    return [f"of {draws} draws of the directions, the first one"] * (isinstance(draws, int) and draws > 1)
+    surface = origin.get("surface") or {}
+    draws = (surface.get("origin") or {}).get("knobs", {}).get("draws", 1)
+    found = [f"of {draws} draws of the directions, the first one"] * (isinstance(draws, int) and draws > 1)
+    if stopped := surface.get("stopped"):
+        found.append(f"{stopped} points were given up early: their losses are those of a tenth of the examples")
+    return found

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
 from landscape.persistence.merging import MergeTree, merge_tree
 
 CONFIDENCE = 0.95
 
 
-def band_width(points: int, confidence: float = CONFIDENCE) -> float:
+def band_width(points: int, confidence: float = CONFIDENCE, *, examples: int | None = None) -> float:
     """Return how many standard errors to both sides hold all of several normal values at once, by Bonferroni's bound.
 
     Whatever the correlation between them: (1 - confidence) is split evenly over the points and both sides.
 
+    Parameters
+    ----------
+    points : int
+    confidence : float, default=0.95
+    examples : int, optional
+        Of which the values are means, and from which their standard errors were estimated: at least 2. The quantile
+        is then Student's, of one degree of freedom less; otherwise errors count as known.
+
+    Notes
+    -----
+    Losses of single examples are not normal. Where a few of many examples make the mean, few that are measured may have
+    none of them, and then both the mean and its error are too small: more examples help, not a wider band.
+
     Examples
     --------
-    >>> round(band_width(1), 3), round(band_width(51 * 51), 3)
-    (1.96, 4.274)
+    >>> round(band_width(1), 3), round(band_width(51 * 51), 3), round(band_width(51 * 51, examples=30), 3)
+    (1.96, 4.274, 5.1)
     """
-    return -NormalDist().inv_cdf((1 - confidence) / (2 * points))
+    tail = (1 - confidence) / (2 * points)
+    return -float(ndtri(tail) if examples is None else stdtrit(examples - 1, tail))
 
 
 def told(tree: MergeTree, values: np.ndarray, errors: np.ndarray, z: float, *, neighbours: int = 8) -> np.ndarray:
@@ -54,8 +67,9 @@ def told(tree: MergeTree, values: np.ndarray, errors: np.ndarray, z: float, *, n
     -----
     Nothing is assumed of the correlation of errors between points: z (s_1 + s_2) is what a difference can be off by at
     worst. Errors of losses of the same examples at neighbouring points are nearly the same, and the difference is
-    known far better than that; but how much better is not in a file of mean losses. So what is told from noise is (at
-    the confidence of z), and what is not told may still be there.
+    known far better than that; but how much better is not in a file of mean losses. So what is told from noise is there
+    whenever the band holds (see `band_width` for when that is not as often as it should be), and what is not told may
+    still be there.
 
     References
     ----------

@@ -7,6 +7,7 @@ import pytest
 
 import landscape
 from landscape.basins.topology import topology
+from landscape.persistence.noise import band_width
 from landscape.probes.line import Line
 from landscape.probes.path import Path
 from landscape.probes.surface import Surface
@@ -138,6 +139,26 @@ def test_missing_points_and_walls_are_told():
     assert found.area.sum() < 1  # walls are in the domain, and in no basin
     assert any("1 points are NaN, 21 are infinite walls" in line for line in found.remarks())
     assert found.figures()["train_basins"][0] == 2
+
+
+def test_the_band_knows_how_many_examples_there_are():
+    a, b, loss = double_well()
+    origin = {"splits": {"train": {"examples": 400}}}
+    few = np.zeros(loss.shape, bool)
+    few[0] = True
+    for known, count in (({}, None), ({"origin": origin}, 400), ({"origin": origin, "stopped": few}, 40)):
+        found = topology(surface(a, b, loss, **known))
+        assert found.reach[0] == band_width(loss.size, examples=count)
+        assert any("21 points were given up" in line for line in found.remarks()) == ("stopped" in known)
+
+
+def test_the_error_of_what_is_relative_has_that_of_the_range():
+    found = topology(line([0.0, 3, 1, 4], error=0.1))
+    value, error = found.figures()["train_relative_smad"]
+    other = topology(line([0.1, 2.9, 1.1, 3.9], error=0.1)).relative_smad[0]
+    assert value == pytest.approx(0.625)
+    assert error == pytest.approx((0.2 + 0.625 * 0.2) / 4)
+    assert abs(other - value) <= error
 
 
 def test_a_minimum_on_the_edge_is_told():

@@ -14,6 +14,7 @@ from landscape.persistence.noise import band_width, told
 
 def test_the_band_is_bonferronis():
     assert band_width(100) == pytest.approx(stats.norm.isf(0.05 / 200), rel=1e-9)
+    assert band_width(100, examples=5) == pytest.approx(stats.t.isf(0.05 / 200, 4), rel=1e-6)
     assert band_width(1, 0.5) == pytest.approx(stats.norm.isf(0.25), rel=1e-9)
 
 
@@ -65,3 +66,14 @@ def test_without_errors_nothing_but_what_never_merges_is_told():
 def test_errors_at_walls_are_not_asked_for():
     values, errors = np.array([5.0, 0, np.inf, 1, 5]), np.array([0.1, 0.1, np.nan, 0.1, 0.1])
     assert told(merge_tree(values), values, errors, 2.0).all()
+
+
+def test_few_examples_that_err_together_make_no_basins():
+    """A bowl, with waves of every example that cancel in the mean: a normal quantile tells one in nine false."""
+    random = np.random.default_rng(0)
+    t, false = np.linspace(-1, 1, 41), 0
+    for _ in range(300):
+        waves = np.cos(random.uniform(3, 12, (5, 1)) * t + random.uniform(0, 2 * np.pi, (5, 1)))
+        values, errors = 0.05 * t**2 + waves.mean(0), waves.std(0, ddof=1) / np.sqrt(5)
+        false += told(merge_tree(values), values, errors, band_width(41, examples=5)).sum() > 1
+    assert false <= 0.05 * 300
