@@ -39,12 +39,14 @@ class Metrics:
 
 
 def numbers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what is a number, or a tensor of one: loops log texts and arrays as well."""
+    """Keep what is a real number, or a tensor of one: loops log texts and arrays as well."""
     return {str(name): value for name, value in values.items() if _is_number(value)}
 
 
 def _is_number(value: Any) -> bool:
-    return value.numel() == 1 if isinstance(value, Tensor) else isinstance(value, Real)
+    if isinstance(value, Tensor):
+        return value.numel() == 1 and not value.is_complex()
+    return isinstance(value, Real)
 
 
 def _single(value: Any) -> Any:

@@ -42,8 +42,8 @@ class Point:
         return {name: mean for name, (mean, _) in self.means.items()} | self.latest
 
     def record(self) -> dict[str, Any]:
-        """Return what a history tells of it (JSON)."""
-        return {"steps": self.steps, "epochs": self.epochs, "seconds": self.seconds, **self.logged}
+        """Return what a history tells of it (JSON); where it was taken, whatever else was logged by that name."""
+        return {**self.logged, "steps": self.steps, "epochs": self.epochs, "seconds": self.seconds}
 
     def after(self, gone: Point) -> None:
         """Take over what was logged on the way to a point before it that does not stay."""

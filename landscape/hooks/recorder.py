@@ -150,7 +150,8 @@ class Recorder:
         self._storage = Storage(storage, self._tell)
         self._metrics = Metrics()
         self._seconds, self._began, self._state = 0.0, time.monotonic(), "new"
-        self._moved = self._stepped = False
+        self._moved = self._stepped = self._told = False
+        self._written: tuple[int, ...] = ()
         if model is not None:
             self._portrait.settle(model)
 
@@ -195,14 +196,14 @@ class Recorder:
 
         A tensor is not waited for.
         """
-        self.steps, self._moved, self._stepped = self.steps + 1, True, True
+        self.steps, self._moved, self._stepped, self._told = self.steps + 1, True, True, True
         self._metrics.add(numbers(metrics))
         self._look()
 
     @going_on
     def epoch(self, **metrics: Any) -> None:
         """Say that an epoch is over; numbers, such as a test accuracy, are recorded as they are."""
-        self.epochs = int(self.epochs) + 1
+        self.epochs, self._told = int(self.epochs) + 1, True
         self._moved = self._moved or not self._stepped  # a loop that tells of epochs alone made steps in them
         self._note(metrics)
         self._look()
@@ -216,7 +217,7 @@ class Recorder:
     def at(self, step: int, epoch: float, **metrics: Any) -> None:
         """Say where the run is, for loops that count by themselves; numbers are averaged, as those of `step`."""
         self._moved = self._moved or step != self.steps
-        self.steps, self.epochs, self._stepped = step, epoch, True
+        self.steps, self.epochs, self._stepped, self._told = step, epoch, True, True
         self._metrics.add(numbers(metrics))
         self._look()
 
@@ -235,6 +236,7 @@ class Recorder:
             False where the weights are no longer those of the last step.
         """
         if last:
+            self._remind()
             self.last()
         self._finish()
         self._close()
@@ -300,6 +302,7 @@ class Recorder:
         except OSError as error:
             self._fail(str(self.folder), error)
         self._began, self._state = time.monotonic(), "running"
+        self._told, self._written = False, snapshot.changes(self._require_model())
         self._stepped, points = False, self._trajectory.points
         if points:
             self._moved = points[-1].steps != self.steps or (not self.steps and points[-1].epochs != self.epochs)
@@ -309,6 +312,16 @@ class Recorder:
     @going_on
     def _first(self) -> None:
         self._add(grid=True)
+
+    @going_on
+    def _remind(self) -> None:
+        """Say that nothing was told of a training that there was; its end is a point all the same."""
+        if not self._told and snapshot.changes(self._require_model()) != self._written:
+            self._moved = True
+            self._tell(
+                f"{self.output}: the weights changed, but neither .step() nor .epoch() was called in the loop, so that "
+                f"its checkpoints are of step {self.steps}: call them"
+            )
 
     @going_on
     def _finish(self) -> None:

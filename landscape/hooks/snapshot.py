@@ -75,6 +75,11 @@ def parameters(model: nn.Module) -> set[str]:
     return {name for name, tensor in named(model) if isinstance(tensor, nn.Parameter)}
 
 
+def changes(model: nn.Module) -> tuple[int, ...]:
+    """Count how often each parameter was written in place, as an optimizer does it."""
+    return tuple(parameter._version for parameter in model.parameters())
+
+
 def within(inner: nn.Module, outer: nn.Module) -> bool:
     """Say whether a network is a part of another: by its first parameter."""
     first = next(inner.parameters(), None)

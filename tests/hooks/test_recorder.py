@@ -385,3 +385,26 @@ def test_wrong_knobs_are_refused(knobs, told):
 def test_a_loop_without_the_recorder_begun_is_told():
     with pytest.raises(ValueError, match=r"Expected `with recorder:` around the loop, got .step\(\)"):
         Recorder(network()).step()
+
+
+def test_a_loop_that_tells_nothing_is_reminded_and_has_its_end(tmp_path):
+    model = network()
+    with Recorder(model, tmp_path / "run.pt") as record:
+        loop(model)
+    assert len(record.problems) == 1
+    assert "neither .step() nor .epoch() was called" in record.problems[0]
+    first, last = (read(record.folder / name) for name in names(record.folder))
+    assert equal(last.state, model.state_dict())
+    assert not equal(first.state, last.state)
+    with Recorder(model, tmp_path / "idle.pt") as record:
+        model(X)
+    assert not record.problems
+
+
+def test_what_is_logged_does_not_hide_where_a_point_is(tmp_path):
+    with Recorder(network(), tmp_path / "run.pt", every=1) as record:
+        record.step(steps=90, seconds=-1, loss=0.5, phase=torch.tensor(1 + 1j))
+    last = read(tmp_path / "run.pt").training["history"][-1]
+    assert (last["steps"], last["loss"]) == (1, 0.5)
+    assert last["seconds"] >= 0
+    assert "phase" not in last
