@@ -39,7 +39,8 @@ class Folder:
         self.path = Path(path)
         self.missing: set[str] = set()
         self._fail = fail
-        self._thread: threading.Thread | None = None
+        self._leaving: list[str] = []
+        self._written: threading.Event | None = None
 
     def read(self) -> dict[str, Any]:
         """Return what the index says: ``every``, ``stride`` and ``points``; nothing where there is no trajectory.
@@ -62,20 +63,21 @@ class Folder:
             points = [Point(**point) for point in found["points"]]
             known = {"every": str(found["every"]), "stride": int(found["stride"]), "points": points}
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{index}: expected an index of checkpoints, got a damaged file: move the folder.") from error
+            told = f"{index}: expected an index of checkpoints, got a damaged file: move the folder."
+            raise ValueError(told) from error
         if found.get("landscape") != FORMAT:
             raise ValueError(f"{index}: expected format {FORMAT}, got {found.get('landscape')!r:.40}: update.")
         return known
 
     def clear(self) -> None:
-        """Delete the checkpoints and the index of another run.
+        """Delete the checkpoints and the index of another run, and what it had not finished writing.
 
         Raises
         ------
         OSError
             If they cannot be deleted.
         """
-        for path in [*self.path.glob("*.pt"), self.path / INDEX]:
+        for path in [*self.path.glob("*.pt"), *self.path.glob(".*.tmp"), self.path / INDEX]:
             path.unlink(missing_ok=True)
 
     def change(
@@ -86,30 +88,42 @@ class Folder:
 
         Waits for the change before, so that no more than one copy of the weights is under way.
         """
+        self._leaving += gone  # before anything waits, where a user may interrupt it
         self.wait()
         told = index | {"landscape": FORMAT, "points": [asdict(point) for point in points]}
-        self._thread = threading.Thread(target=self._change, args=(told, new, list(gone)), name="landscape trajectory")
-        self._thread.start()
+        leaving, self._leaving, written = self._leaving, [], threading.Event()
+        work = threading.Thread(target=self._change, args=(told, new, leaving, written), name="landscape trajectory")
+        work.start()
+        self._written = written
 
     def wait(self) -> None:
-        """Wait until everything is written."""
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        """Wait until everything is written.
+
+        Not by joining the thread: in Python 3.11, one that was joined and interrupted counts as over while it runs on.
+        """
+        if self._written is not None:
+            self._written.wait()
+            self._written = None
 
     def _change(
-        self, index: dict[str, Any], new: tuple[Point, Callable[[], Checkpoint]] | None, gone: list[str]
-    ) -> None:
-        if new is not None:
-            point, made = new
-            if self._tried(point.file, lambda: checkpoint.write(made(), self.path / point.file)):
-                self.missing.discard(point.file)
-            else:
-                self.missing.add(point.file)
-        index["points"] = [point for point in index["points"] if point["file"] not in self.missing]
-        self._tried(INDEX, lambda: self._index(index))
-        for name in gone:  # also where nothing could be written: it makes room
-            self._tried(name, (self.path / name).unlink, FileNotFoundError)
+        self, index: dict[str, Any], new: tuple[Point, Callable[[], Checkpoint]] | None, gone: list[str],
+        written: threading.Event,
+    ) -> None:  # fmt: skip
+        try:
+            if new is not None:
+                self._add(*new)
+            index["points"] = [point for point in index["points"] if (self.path / point["file"]).is_file()]
+            self._tried(INDEX, lambda: self._index(index))
+            for name in gone:  # also where nothing could be written: it makes room
+                self._tried(name, (self.path / name).unlink, FileNotFoundError)
+        finally:
+            written.set()
+
+    def _add(self, point: Point, made: Callable[[], Checkpoint]) -> None:
+        if self._tried(point.file, lambda: checkpoint.write(made(), self.path / point.file)):
+            self.missing.discard(point.file)
+        else:
+            self.missing.add(point.file)
 
     def _index(self, index: dict[str, Any]) -> None:
         with replaced(self.path / INDEX) as part:

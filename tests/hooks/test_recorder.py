@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
 import random
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from torch.optim.swa_utils import AveragedModel
 from landscape.checkpoint import read
 from landscape.cli import run
 from landscape.hooks import Recorder, Spec
+from landscape.hooks.folder import Folder
+from landscape.hooks.points import Point
 
 X = torch.linspace(-1, 1, 48).reshape(16, 3)
 Y = (X.sum(1) > 0).long()
@@ -408,3 +413,47 @@ def test_what_is_logged_does_not_hide_where_a_point_is(tmp_path):
     assert (last["steps"], last["loss"]) == (1, 0.5)
     assert last["seconds"] >= 0
     assert "phase" not in last
+
+
+def test_an_interruption_while_files_are_written_leaves_neither_orphans_nor_gaps(tmp_path, monkeypatch):
+    record = Recorder(network(), tmp_path / "run.pt", every=1, keep=4)
+    wait, interrupt, calls = Folder.wait, False, []
+
+    def interrupted(self):
+        if interrupt:
+            calls.append(self)
+            raise KeyboardInterrupt
+        wait(self)
+
+    monkeypatch.setattr(Folder, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt), record:
+        for _ in range(20):
+            interrupt = len(record._trajectory.points) == 3  # the next one thins
+            try:
+                record.step()
+            finally:
+                interrupt = False
+    listed = [point["file"] for point in json.loads((record.folder / "index.json").read_text())["points"]]
+    assert calls
+    assert sorted(listed) == names(record.folder)
+
+
+def test_joined_and_interrupted_a_write_is_still_waited_for(tmp_path):
+    folder, gate = Folder(tmp_path, lambda what, error: None), threading.Event()
+    folder.change({"every": "1"}, [])
+    folder.wait()
+
+    def slow():
+        assert gate.wait(20)
+        raise OSError("no")
+
+    folder.change({"every": "1"}, [], (Point("a.pt", 0, True, 0, 0, 0.0), slow))
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        folder.wait()
+    release = threading.Timer(0.3, gate.set)
+    release.start()
+    folder.wait()
+    assert gate.is_set()
+    assert folder.missing == {"a.pt"}
