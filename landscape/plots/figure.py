@@ -9,7 +9,7 @@ from landscape.plots import draw, kinds, panel
 from landscape.plots import style as look
 from landscape.plots.bits_grid import BANDS
 from landscape.plots.comparison_grid import comparison_grid
-from landscape.plots.fitting import broken, entitled, fitted, wrapped
+from landscape.plots.fitting import broken, entitled, fitted, legible, wrapped
 from landscape.plots.grid import laid_out
 from landscape.plots.heading import heading, named, shared
 from landscape.plots.latex import dressed
@@ -88,7 +88,8 @@ def figure(
         if page.latex:
             dressed(drawn)
         if page.size > look.DEFAULT.size:
-            broken(drawn)
+            legible(drawn, page)
+        broken(drawn)
         fitted(drawn)
     return drawn
 

@@ -11,10 +11,14 @@ from matplotlib import rcParams
 from landscape.plots.style import SANS, Venue
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 SOLID = 0.85  # height of a relief over its width
 LONGER = 1.1  # a label may be that much longer than its axis: there is some room around axes
+LETTER, MARGIN = 0.5, 0.8  # a letter over its type; what a layout leaves of axes for certain
+THIN, SMALL = 0.07, 0.4  # least width of a line and least size of a mark, in sizes of the type
 KEPT = "\0"  # for spaces within mathematics, at which no line is broken
 
 def wrapped(words: str, width: float, page: Venue) -> str:
@@ -45,16 +49,44 @@ def entitled(drawn: Figure, words: str, page: Venue, *, math: bool = False) -> N
 
 def broken(drawn: Figure) -> None:
     """Break titles and labels of axes that are longer than these, between words."""
+    flat = [ax for ax in drawn.axes if ax.name != "3d"]
+    if not any(_long(text, room) for ax in flat for text, room in _labels(ax)):
+        return  # most figures: they need not be drawn to know
     drawn.draw_without_rendering()
-    for ax in drawn.axes:
-        if ax.name == "3d":
-            continue
-        box = ax.get_window_extent()
-        for text, upright in ((ax.title, False), (ax.xaxis.label, False), (ax.yaxis.label, True)):
+    for ax in flat:
+        for text, room in _labels(ax):
             extent = text.get_window_extent()
-            long, room = (extent.height, box.height) if upright else (extent.width, box.width)
+            upright = text is ax.yaxis.label
+            long = extent.height if upright else extent.width
             if text.get_text() and long > (1.0 if upright else LONGER) * room:
                 text.set_text(_folded(text.get_text(), room / long))
+
+
+def _labels(ax: Axes) -> list[tuple[Text, float]]:
+    """Return title and labels of axes, each with its room in pixels."""
+    box = ax.get_window_extent()
+    return [(ax.title, box.width), (ax.xaxis.label, box.width), (ax.yaxis.label, box.height)]
+
+
+def _long(text: Text, room: float) -> bool:
+    """Say whether a text may be longer than its room, by the number of its letters."""
+    letters = max(map(len, text.get_text().splitlines()), default=0)
+    return LETTER * letters * text.get_fontsize() / 72 * text.figure.dpi > MARGIN * room  # pyright: ignore
+
+
+def legible(drawn: Figure, page: Venue) -> None:
+    """Draw no line thinner, and no mark smaller, than the type of a page asks for."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.lines import Line2D
+
+    parts = [*drawn.axes, *drawn.legends, *(ax.get_legend() for ax in drawn.axes if ax.get_legend())]
+    for part in parts:
+        lines = part.lines if part in drawn.axes else part.findobj(Line2D)
+        for line in lines:
+            line.set_linewidth(max(line.get_linewidth(), THIN * page.size))
+            line.set_markersize(max(line.get_markersize(), SMALL * page.size))
+        for line in part.findobj(LineCollection):
+            line.set_linewidths([max(width, THIN * page.size) for width in line.get_linewidths()])
 
 
 def _folded(words: str, share: float) -> str:

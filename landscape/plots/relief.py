@@ -42,6 +42,11 @@ def relief(
     matplotlib.cm.ScalarMappable
         For a colour bar.
 
+    Raises
+    ------
+    ValueError
+        If an angle is not finite.
+
     References
     ----------
     Li, Xu, Taylor, Studer & Goldstein (2018), Visualizing the Loss Landscape of Neural Nets, arXiv:1712.09913.
@@ -49,6 +54,9 @@ def relief(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
 
+    for knob, angle in (("elevation", elevation), ("azimuth", azimuth)):
+        if angle is not None and not np.isfinite(angle):
+            raise ValueError(f"Expected {knob} in degrees, got {angle}: choose a number, or leave it out.")
     log = isinstance(look["norm"], LogNorm)
     with np.errstate(invalid="ignore", divide="ignore"):
         height = np.log10(values) if log else np.array(values, dtype=float)
