@@ -4,6 +4,7 @@ import json
 import re
 import struct
 import sys
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from landscape.plots.export import csv, table, vtk
 from landscape.plots.interactive import interactive, write_html
+from landscape.result import Result, quantity
 
 
 def decoded(array):
@@ -94,18 +96,21 @@ def test_csv_keeps_nan_and_takes_lines(make_line, tmp_path):
         assert next(reader.DictReader(file))["loss"] == "nan"
 
 
-def test_csv_tells_words_of_every_axis(tmp_path):
-    from landscape.comparison import Comparison
+@dataclass(frozen=True, eq=False, repr=False)
+class Scores(Result):
+    network: np.ndarray = quantity("network", "row")
+    measure: np.ndarray = quantity("measure", "measure")
+    unit: np.ndarray = quantity("unit of a measure", "measure")
+    value: np.ndarray = quantity("value", "row", "measure")
 
+
+def test_csv_tells_words_of_every_axis(tmp_path):
     value = np.array([[1.0, 2.0], [3.0, 4.0]])
-    comparison = Comparison(
-        network=["a", "b"], bits=[32.0, 32.0], measure=["loss", "rate"], unit=["nat", ""], better=["lower", "higher"],
-        value=value, error=value / 10, apart=np.zeros((2, 2, 2)), members={},
-    )  # fmt: skip
-    csv(comparison, tmp_path / "c.csv")
+    scores = Scores(network=["a", "b"], measure=["loss", "rate"], unit=["nat", ""], value=value)  # pyright: ignore
+    csv(scores, tmp_path / "c.csv")
     rows = [row for row in reader.DictReader((tmp_path / "c.csv").read_text().splitlines()) if row["measure"]]
-    assert [(row["network"], row["measure"], row["unit"], row["better"]) for row in rows] == [
-        (network, *told) for network in "ab" for told in (("loss", "nat", "lower"), ("rate", "", "higher"))
+    assert [(row["network"], row["measure"], row["unit"]) for row in rows] == [
+        (network, *told) for network in "ab" for told in (("loss", "nat"), ("rate", ""))
     ]
     assert [float(row["value"]) for row in rows] == value.ravel().tolist()
 
