@@ -109,7 +109,8 @@ class Source:
         from landscape import checkpoint
 
         if found.module is not None and self.model is None:
-            return _with_layers(found.module, Path(found.path))
+            module = _with_layers(found.module, Path(found.path))  # with its own weights, whatever was rounded since
+            return module if found.quantization is None else checkpoint.fitted(found, deepcopy(module))
         if found.model is None:
             raise ValueError(
                 f"{found.path}: expected --model, since this checkpoint does not say its network: name it."
