@@ -16,6 +16,8 @@ CURVES = ("loss", "accuracy", "change", "measure")
 ALONE = {"parts": bits_parts.parts, "sharpness": bits_curves.sharpness, "layers": bits_parts.layers,
          "segments": bits_parts.segments}  # fmt: skip
 VIEWS = (*CURVES, *ALONE)
+ONE = ("loss", "accuracy", "parts", "sharpness", "layers", "segments")
+MANY = ("loss", "accuracy", "loss_change", "bin_sharpness", "flip_mean", "scaled")  # for several, one quantity a panel
 
 
 def bits(
@@ -87,6 +89,13 @@ def several(
 
 def usual(result: Bits) -> list[list[dict[str, str]]]:
     """Return the panels of a whole figure: all views that have been measured."""
-    from landscape.plots.bits_grid import panels
-
     return [[{"view": name} for name in panels({"": result})]]
+
+
+def panels(results: Mapping[str, Bits]) -> list[str]:
+    """Name the panels that the results have numbers for."""
+    if len(results) > 1:
+        return [name for name in MANY if all(getattr(one, name) is not None for one in results.values())]
+    (result,) = results.values()
+    missing = {"accuracy": result.accuracy, "layers": result.tensor_change}
+    return [name for name in ONE if missing.get(name, result.loss) is not None]

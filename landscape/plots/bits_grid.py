@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib import font_manager
 
-from landscape.plots.bits import several
+from landscape.plots.bits import ONE, panels, several
 from landscape.plots.fitting import wrapped
 from landscape.plots.panel import abreast
 from landscape.plots.style import Venue, style
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from landscape.probes.bits import Bits
 
-ONE = ("loss", "accuracy", "parts", "sharpness", "layers", "segments")
-MANY = ("loss", "accuracy", "loss_change", "bin_sharpness", "flip_mean", "scaled")  # for several, one quantity a panel
 BANDS = "bands and bars: two standard errors to both sides"
 ABREAST = 3  # panels in a row
 NAME = 1.6  # height of a name in a legend over its type, and of axes before titles take their share of it
@@ -69,15 +67,6 @@ def bits_grid(
         if title:
             figure.suptitle(wrapped(title, page.whole, page), fontsize="medium", linespacing=1.0)
     return figure
-
-
-def panels(results: Mapping[str, Bits]) -> list[str]:
-    """Name the panels that the results have numbers for."""
-    if len(results) > 1:
-        return [name for name in MANY if all(getattr(one, name) is not None for one in results.values())]
-    (result,) = results.values()
-    missing = {"accuracy": result.accuracy, "layers": result.tensor_change}
-    return [name for name in ONE if missing.get(name, result.loss) is not None]
 
 
 def _panel(ax: Axes, results: Mapping[str, Any], panel: str, split: str | None) -> None:

@@ -21,6 +21,7 @@ LETTER, MARGIN = 0.5, 0.8  # a letter over its type; what a layout leaves of axe
 THIN, SMALL = 0.07, 0.4  # least width of a line and least size of a mark, in sizes of the type
 KEPT = "\0"  # for spaces within mathematics, at which no line is broken
 
+
 def wrapped(words: str, width: float, page: Venue) -> str:
     """Break lines that are too long for a width in inches in the type of a page."""
     letter = (0.54 if page.family == SANS else 0.45) * page.size / 72  # mean advance of the two families

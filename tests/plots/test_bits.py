@@ -8,8 +8,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
 from landscape.plots import draw
-from landscape.plots.bits import CURVES, VIEWS, several
-from landscape.plots.bits_grid import MANY, ONE, panels
+from landscape.plots.bits import CURVES, MANY, ONE, VIEWS, panels, several
 from landscape.plots.export import csv, table
 from landscape.plots.figure import figure
 from landscape.plots.interactive import interactive

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from landscape import discovery
+from landscape.basins.topology import topology
+from landscape.comparison import compare
 from landscape.curves import segment, straight
 from landscape.data.digits import digits
 from landscape.models.mlp import mlp
@@ -35,23 +37,35 @@ SMALL = {  # arguments of every probe, as small as they come
 }  # fmt: skip
 CURVES = {"segment": segment, "bent": lambda first, last: straight("bezier", first, last, 1)}
 PAGES = ("neurips", "slides")  # those with the least room for their type: others are as wide, or wider
+TWO_COLUMNS = [  # and some of those that appear most on pages of two columns
+    *((name, "icml") for name in ("surface", "line", "spectrum", "path", "comparison")),
+    ("path", "cvpr"), ("comparison", "cvpr"),
+]  # fmt: skip
 TOUCH = 1.5  # pixels by which boxes of letters may overlap: they have some room around them
-KINDS = discovery.names("landscape.probes")
+KINDS = [*discovery.names("landscape.probes"), "topology", "comparison"]
 
 
 @cache
-def measured(name):
+def objective():
     torch.manual_seed(0)
     data = subset(60)(digits())
     strategy = "loop,examples=64;retained,kept,examples=64"
     model = mlp(4, shape=data.shape)
     splits = {"train": data.split("train"), "test": data.split("train")}
-    objective = Objective(model, splits, device="cpu", strategy=strategy)
-    ends = [objective.theta, objective.theta + 0.5 * torch.randn(objective.dim)]
-    if name == "tree":
-        ends.append(objective.theta + 0.5 * torch.randn(objective.dim))
-    knobs = SMALL.get(name, lambda end: {})(ends)
-    found = discovery.member("landscape.probes", name)(objective, **knobs)
+    return Objective(model, splits, device="cpu", strategy=strategy)
+
+
+@cache
+def measured(name):
+    if name == "topology":
+        return topology(measured("surface"))
+    if name == "comparison":
+        networks = {"one": objective(), "other": objective()}
+        return compare(networks, bits=(32, 2), probes=("evaluate", "surface:points=5"))
+    generator = torch.Generator().manual_seed(1)
+    first = objective().theta
+    ends = [first, *(first + 0.5 * torch.randn(len(first), generator=generator) for _ in range(1 + (name == "tree")))]
+    found = discovery.member("landscape.probes", name)(objective(), **SMALL.get(name, lambda end: {})(ends))
     return replace(found, origin={**found.origin, "model": {"name": "mlp"}, "data": {"name": "digits"}})
 
 
@@ -77,8 +91,7 @@ def hidden(ax):
             yield from () if inside and tick.label2.get_visible() else (tick.label2,)
 
 
-@pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(("name", "page"), [*itertools.product(KINDS, PAGES), *TWO_COLUMNS])
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_every_kind_fits_every_page(name, page):
     drawn = figure(measured(name), venue=page)
@@ -122,12 +135,16 @@ def test_fonts_are_embedded_and_texts_are_texts(name, tmp_path):
     assert len(re.findall(rb"/BaseFont\s*/\w+\+", data)) >= 1 or b"/BaseFont" in data
 
 
+@pytest.mark.parametrize("width", ["column", "text"])
 @pytest.mark.parametrize("name", VENUES)
-def test_a_page_is_as_wide_as_was_asked(name, make_surface):
-    for width in ("column", "text"):
-        drawn = figure(make_surface(), venue=name, page_width=width)
-        assert drawn.get_figwidth() == getattr(VENUES[name], width)
-        assert figure(make_surface(), venue=name, page_width=width, view="heat").get_figwidth() == drawn.get_figwidth()
+def test_a_page_is_as_wide_as_was_asked(name, width):
+    page = venue(name, width=width)
+    assert page.single == page.whole == getattr(VENUES[name], width)
+
+
+@pytest.mark.parametrize("knobs", [{}, {"view": "heat"}])
+def test_a_figure_is_as_wide_as_its_page(make_surface, knobs):
+    assert figure(make_surface(), venue="icml", page_width="column", **knobs).get_figwidth() == 3.25
 
 
 def test_widths_are_those_of_the_templates():
