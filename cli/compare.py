@@ -66,6 +66,7 @@ def compare(
     from landscape import result
     from landscape.cli import _comparing
     from landscape.cli._output import ending, free
+    from landscape.cli.show import whole
     from landscape.comparison.plan import changed
 
     _require_files(files)
@@ -85,7 +86,8 @@ def compare(
         found = _measured(rows, given, path, output, record)
     else:
         _refuse(bits=bits != "32", probe=bool(probe), without=bool(without), scheme=bool(scheme), models=bool(models))
-        found = _put_together(given, path, output)
+        with whole(files):
+            found = _put_together(given, path, output)
     if found is not None:
         _tell(found, path, output, time.monotonic() - begun)
 

@@ -33,15 +33,16 @@ def export(
         Replace a file that is there.
     """
     from landscape.cli._output import ending, free
-    from landscape.cli.show import read
+    from landscape.cli.show import read, whole
     from landscape.plots import export as write
 
     path = ending(output or result.with_suffix(".csv"), (".csv", ".tex", ".md", ".vts"))
     if path.suffix != ".vts" and (log or clip is not None):
         raise ValueError(f"Expected --log and --clip with a .vts surface, got {path}: leave them out.")
     free(path, force)
-    if path.suffix == ".vts":
-        write.vtk(read(result), path, log=log, clip=clip)
-    else:
-        {".csv": write.csv, ".tex": write.latex, ".md": write.markdown}[path.suffix](read(result), path)
+    with whole([result]):
+        if path.suffix == ".vts":
+            write.vtk(read(result), path, log=log, clip=clip)
+        else:
+            {".csv": write.csv, ".tex": write.latex, ".md": write.markdown}[path.suffix](read(result), path)
     print("data:   ", path)

@@ -80,7 +80,7 @@ def plot(
         Replace a file that is there and that landscape did not draw.
     """
     from landscape.cli._output import FIGURES, drawable, drawn, ending
-    from landscape.cli.show import read
+    from landscape.cli.show import read, whole
 
     if not results:
         raise ValueError("Expected a result: landscape plot RESULT.h5.")
@@ -100,13 +100,14 @@ def plot(
     found = {name: read(result) for name, result in named(results).items()}
     if log is not None and {type(result).__name__ for result in found.values()} <= SCALED:
         knobs["scale"] = "log" if knobs.pop("log") else "linear"
-    if path.suffix == MOVING:
-        from landscape.plots.animation import animation
+    with whole(results):
+        if path.suffix == MOVING:
+            from landscape.plots.animation import animation
 
-        animation(next(iter(found.values())), path, **knobs)  # pyright: ignore
-        print("figure: ", path)
-        return
-    print("figure: ", drawn(found, path, **knobs))
+            animation(next(iter(found.values())), path, **knobs)  # pyright: ignore
+        else:
+            drawn(found, path, **knobs)
+    print("figure: ", path)
 
 
 def named(paths: Sequence[Path]) -> dict[str, Path]:

@@ -32,7 +32,7 @@ def report(
     """
     from landscape.cli._output import drawable, ending
     from landscape.cli.plot import named
-    from landscape.cli.show import read
+    from landscape.cli.show import read, whole
     from landscape.plots.page import ENDINGS
     from landscape.plots.page import report as written
 
@@ -42,7 +42,8 @@ def report(
     _require_files(results)
     files = named(results)
     found = {name: read(path) for name, path in files.items()}
-    written(found, output, title=title, files={name: str(path) for name, path in files.items()})
+    with whole(results):
+        written(found, output, title=title, files={name: str(path) for name, path in files.items()})
     print("page:   ", output)
 
 

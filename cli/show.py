@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +28,32 @@ def show(*results: Path, origin: bool = False) -> None:
     from landscape.plots.export import table
 
     for path in results:
-        found = read(path)
-        print(json.dumps(found.origin, indent=2, sort_keys=True) if origin else f"{path}\n{table(found)}\n{found!r}")
+        with whole([path]):
+            found = read(path)
+            whence = json.dumps(found.origin, indent=2, sort_keys=True)
+            told = whence if origin else f"{path}\n{table(found)}\n{found!r}"
+        print(told)
+
+
+@contextmanager
+def whole(results: Sequence[Path]) -> Iterator[None]:
+    """Say in one line that results are not what their kinds promise, where showing them stumbles over it.
+
+    Files are not trusted: arrays may be of any shape and kind that can be stored. ``LANDSCAPE_DEBUG=1`` shows where.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    try:
+        yield
+    except (TypeError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
+        if os.environ.get("LANDSCAPE_DEBUG"):
+            raise
+        names = ", ".join(map(str, results))
+        told = f"{names}: expected whole results, got what cannot be shown ({error!r}): measure again."
+        raise ValueError(told) from error
 
 
 def read(path: Path) -> Result:

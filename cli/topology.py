@@ -97,7 +97,10 @@ def beside(surface: Path) -> Path:
 
 def _found(path: Path, make) -> Topology:
     """Find the topology in a file; errors name it."""
+    from landscape.cli.show import whole
+
     try:
-        return make(path)
+        with whole([path]):
+            return make(path)
     except ValueError as error:
         raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error

@@ -23,6 +23,7 @@ FORMAT = 1
 ROOMS = tuple(  # their files are named for results
     f"landscape.{room}" for room in ("probes", "ensembles", "study", "comparison", "basins")
 )
+ERRORS, STEPS = ("_error", "_residual"), ("a", "b", "t")  # what numbers alone have, and are
 MEMBERS = "members"  # the group of a file that holds those of a collection
 
 
@@ -122,6 +123,13 @@ class Result:
     def declared(cls) -> dict[str, Any]:
         """Attribute -> metadata of every array field, in declared order."""
         return {f.name: f.metadata for f in fields(cls) if "dims" in f.metadata}
+
+    @classmethod
+    def counts(cls, name: str) -> bool:
+        """Say whether a quantity is certainly one of numbers: it has a unit or an error, is one, or is a step."""
+        metas = cls.declared()
+        sure = metas[name]["unit"] or any(name.endswith(end) or name + end in metas for end in ERRORS)
+        return bool(sure) or name in STEPS
 
     def quantities(self) -> dict[str, Any]:
         """Attribute -> metadata of the arrays that this result holds."""
@@ -276,6 +284,9 @@ def _read(file: h5py.Group, path: str | os.PathLike) -> Result:
         for name, meta in cls.declared().items()
         if not (meta["optional"] and linked(file, meta["name"] or name) is None)
     }
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf" and (array.dtype.kind != "U" or cls.counts(name)):
+            raise ValueError(f"{path}: expected numbers in `{name}` of a {kind}, got {array.dtype}: measure again.")
     if issubclass(cls, Collection):
         arrays["members"] = _members(file, arrays["member"].tolist(), path)
     try:

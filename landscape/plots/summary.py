@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from landscape.result import Result
+from landscape.result import ERRORS, Result
 
 ROWS = 100  # of a table: what is longer is in the file
 SAMPLES = ("probe", "epoch", "unit")  # random vectors, a training, units of a network: nobody reads them one by one
 LONG = 30  # letters of a text that is written below a table instead
-ERRORS = ("_error", "_residual")
 
 
 def summary(result: Result) -> str:
