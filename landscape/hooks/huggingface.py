@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from landscape.hooks.silent import Silent
-
-if TYPE_CHECKING:
-    from landscape.hooks.recorder import Recorder
 
 PLACES = ("epoch", "step")  # which every point has anyway
 
@@ -21,7 +18,7 @@ class HuggingFace(Silent):
     that it is done: these are then the final checkpoint, and the trajectory ends with the last iterate.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Any) -> None:
         self.recorder = recorder
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:

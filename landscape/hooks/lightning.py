@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from landscape.hooks.silent import Silent
-
-if TYPE_CHECKING:
-    from landscape.hooks.recorder import Recorder
 
 
 class Lightning(Silent):
@@ -20,7 +17,7 @@ class Lightning(Silent):
     The final checkpoint is written when the fit ends, after callbacks that put an average in place have done so.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Any) -> None:
         self.recorder = recorder
         self._step = 0
 

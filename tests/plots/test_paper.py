@@ -83,10 +83,11 @@ def shown(text):
 def hidden(ax):
     """Labels of ticks beyond the ends of an axis, or switched off, which are not drawn."""
     for axis in (ax.xaxis, ax.yaxis):
-        low, high = sorted(axis.get_view_interval())
+        steps = axis.get_transform().transform  # a little of the length of an axis, logarithmic or not
+        low, high = sorted(steps(axis.get_view_interval()))
         for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
             room = 1e-9 * (high - low)
-            inside = low - room <= tick.get_loc() <= high + room and axis.get_visible()
+            inside = low - room <= steps([tick.get_loc()])[0] <= high + room and axis.get_visible()
             yield from () if inside and tick.label1.get_visible() else (tick.label1,)
             yield from () if inside and tick.label2.get_visible() else (tick.label2,)
 
