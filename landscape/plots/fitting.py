@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 SOLID = 0.85  # height of a relief over its width
-LONGER = 1.1  # a label may be that much longer than its axis: there is some room around axes
+LONGER = 1.1  # a label may be that much longer than its axis, if the page has room around it
 LETTER, MARGIN = 0.5, 0.8  # a letter over its type; what a layout leaves of axes for certain
 THIN, SMALL = 0.07, 0.4  # least width of a line and least size of a mark, in sizes of the type
 KEPT = "\0"  # for spaces within mathematics, at which no line is broken
@@ -59,7 +59,8 @@ def broken(drawn: Figure) -> None:
             extent = text.get_window_extent()
             upright = text is ax.yaxis.label
             long = extent.height if upright else extent.width
-            if text.get_text() and long > (1.0 if upright else LONGER) * room:
+            cut = extent.x0 < drawn.bbox.x0 or extent.x1 > drawn.bbox.x1
+            if text.get_text() and long > (1.0 if upright or cut else LONGER) * room:
                 text.set_text(_folded(text.get_text(), room / long))
 
 

@@ -208,7 +208,7 @@ def _disagreement(result: Any, ax: Axes, split: int, view: str, legend: bool) ->
     if legend:
         ends = (("-", "from the first end's"), ("--", "from the last end's"))
         marks = [Line2D([], [], color="black", linestyle=line, label=words) for line, words in ends]
-        ax.legend(handles=marks, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        ax.legend(handles=marks, loc="lower center", bbox_to_anchor=(0.5, 1.0))  # no wider than a panel among three
 
 
 def _training(result: Any, ax: Axes, log: bool | str) -> Axes:
