@@ -62,6 +62,7 @@ def rows(checkpoints: Sequence[Path], sources: Sequence[Source], bits: tuple[int
         own = bits if widths is None else (float(widths.pop()) if len(widths) == 1 else float("nan"),)
         shapes = tuple((key, tuple(tensor.shape)) for key, tensor in one.state.items())
         found.append(Row(path, names[name], source, tuple(map(float, own)), widths is None, shapes))
+    _scheme(scheme)
     given = [Rounding(round=_text(one, scheme)).scheme() for one in bits if one != FULL]
     warn_of_families([one for one in given if one is not None], "--scheme family=...")
     if all(not row.rounds for row in found) and bits != (FULL,):
@@ -139,7 +140,10 @@ def _source(probe: str, source: Source) -> Source:
 def _scheme(text: str) -> dict[str, Any]:
     from landscape.discovery import arguments
 
-    return arguments(part.strip() for part in text.split(",") if part.strip())
+    try:
+        return arguments(part.strip() for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"Expected --scheme such as family=narrow,calibration=minmax, got {text!r}.") from error
 
 
 def models(text: str | None, source: Source, count: int) -> list[Source]:

@@ -19,6 +19,7 @@ from landscape.discovery import member
 from landscape.probes import _contract
 
 if TYPE_CHECKING:
+    from landscape.probes._cost import Cost
     from landscape.result import Result
 
 STOPPED = "interrupted; nothing is kept of this probe: run the same command again to start over."
@@ -170,8 +171,18 @@ class Job:
 
     def cost(self, loaded: Loaded) -> str:
         """Say what the work costs, without doing it."""
+        return price(self.probe, loaded.objective, self.counted(loaded))
+
+    def counted(self, loaded: Loaded) -> Cost:
+        """Count what the work takes; knobs that cannot be are refused.
+
+        Raises
+        ------
+        ValueError
+            If one is out of range.
+        """
         given = self._between(loaded) if isinstance(self.along, Curves) else {}
         counted = self.knobs | {name: len(curves) for name, curves in given.items()}
         if "thetas" in _contract.parameters(self.probe):
             counted["thetas"] = len(self.checkpoints)
-        return price(self.probe, loaded.objective, _contract.cost(self.probe, loaded.objective, counted))
+        return _contract.cost(self.probe, loaded.objective, counted)

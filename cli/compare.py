@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
 from landscape.cli._output import Output
+from landscape.cli._quantized import Rounding
 from landscape.cli._source import Source
 from landscape.cli.train import Repeated
 
@@ -86,6 +88,8 @@ def compare(
         found = _measured(rows, given, path, output, record)
     else:
         _refuse(bits=bits != "32", probe=bool(probe), without=bool(without), scheme=bool(scheme), models=bool(models))
+        if source != SOURCE:
+            raise ValueError("Expected no options about networks or data with results alone, got some: leave them out.")
         with whole(files):
             found = _put_together(given, path, output)
     if found is not None:
@@ -107,6 +111,7 @@ def _measured(
     jobs = {task.name: job(task, rows, record["scheme"]) for task in tasks}
     shelf, old = Shelf(path, output.force), standing(path, output.force)
     require_grown(path, old, jobs)
+    _examine(jobs)
     shelf.add((name, member) for name, one in given.items() for member in _singles(one))
     shelf.add(old.members.items() if old is not None else ())
     shelf.add([*shelf.kept(), *beside(row.path for row in rows)])
@@ -122,15 +127,26 @@ def _measured(
                 members[name] = known or shelf.measured(name, one, loaded, identity)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(GO_ON) from None
-    if output.dry_run:
-        return None
     for name in given.keys() - shelf.used:
         warnings.warn(f"{name} was not used, since it is not what is measured here; give results alone.", stacklevel=2)
-    versed = {"command": "compare", "versions": versions("landscape", "numpy")}
-    found = gathered(members, origin=versed | record)
+    if output.dry_run:
+        return None
+    found = gathered(members, origin={"command": "compare", "versions": versions("landscape", "numpy")} | record)
     found.save(path)
     shelf.remove()
     return found
+
+
+def _examine(jobs: Mapping[str, Job]) -> None:
+    """See that all networks are of the same data, and that knobs fit, before anything is measured."""
+    from landscape.comparison.comparable import require_shared
+
+    each = {(job.checkpoints[0], *job.knobs.items()): replace(job, rounding=Rounding()) for job in jobs.values()}
+    seen: dict[str, dict] = {}
+    for _, job, loaded, _ in _loaded({str(key): job for key, job in each.items()}):
+        job.counted(loaded)
+        seen.setdefault(str(job.checkpoints[0]), {}).update(loaded.objective.record())
+    require_shared(seen)
 
 
 def _loaded(jobs: Mapping[str, Job]) -> Iterator[tuple[str, Job, Loaded, dict]]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from landscape.basins.topology import Topology
+    from landscape.result import Result
 
 TABLES = (".csv", ".tex")
+FLOODED = ("Surface", "Line", "Path")  # kinds of members that have a topology
 
 
 def topology(
@@ -31,7 +34,7 @@ def topology(
     Parameters
     ----------
     surfaces : Path
-        Results of landscape surface, line or path, or surfaces that Li et al.'s scripts wrote.
+        Results of landscape surface, line, path or compare, or surfaces that Li et al.'s scripts wrote.
     neighbours : int
         Of a point of the grid, 4 or 8: eight, so that a narrow valley aslant of the axes is one basin.
     z : float, optional
@@ -51,24 +54,27 @@ def topology(
     from landscape.basins.topology import topology as found_in
     from landscape.cli._output import Output, drawn, ending, free
     from landscape.cli.plot import named
-    from landscape.cli.show import read
     from landscape.plots.topology_table import csv, latex, topology_table
     from landscape.result import replaced
 
     first = next(iter(surfaces), None)
     if first is None:
         raise ValueError("Expected a surface: landscape topology RESULT.surface.h5.")
-    many = len(surfaces) > 1
+    if twice := [str(one) for one in surfaces if [two.resolve() for two in surfaces].count(one.resolve()) > 1]:
+        raise ValueError(f"Expected every surface once, got {twice[0]} twice: leave one out.")
+    files = named(surfaces)
+    flooded = {label: (path, one) for name, path in files.items() for label, one in _within(path, name).items()}
+    many = len(flooded) > 1
     joint = ending(output or (Path("topology.csv") if many else beside(first)), (".csv",) if many else (".h5",))
     written = Output(output=None if many else joint, plot=plot, force=force)
     figures = written.figures(joint)
     tables = [free(joint.with_suffix(suffix), force) for suffix in TABLES] if many else []
     results, paths = {}, {}
-    for name, path in named(surfaces).items():
-        results[name] = _found(path, lambda one: found_in(
-            read(one), neighbours=neighbours, z=z, threshold=threshold, loops=loops
-        ))  # fmt: skip
-        paths[name] = beside(path) if many else joint
+    for name, (path, one) in flooded.items():
+        with _naming(path):
+            results[name] = found_in(one, neighbours=neighbours, z=z, threshold=threshold, loops=loops)
+        if name in files:
+            paths[name] = beside(path) if many else joint
     if len(set(paths.values())) < len(paths):
         raise ValueError(f"Expected surfaces of different names, got several for {beside(first)}: rename them.")
     kept = {name: written.finished(path, results[name].origin) for name, path in paths.items()}
@@ -95,12 +101,27 @@ def beside(surface: Path) -> Path:
     return surface.with_name(f"{stem}.topology.h5")
 
 
-def _found(path: Path, make) -> Topology:
-    """Find the topology in a file; errors name it."""
+def _within(path: Path, name: str) -> dict[str, Result]:
+    """Read what a file holds: the surfaces, lines and paths of a comparison, or the one result that it is."""
+    from landscape.cli.show import read
+    from landscape.result import Collection
+
+    found = read(path)
+    if not isinstance(found, Collection):
+        return {name: found}
+    surfaces = {label: one for label, one in found.members.items() if type(one).__name__ in FLOODED}
+    if not surfaces:
+        raise ValueError(f"{path}: expected surfaces, lines or paths in it, got none: measure one.")
+    return surfaces
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let errors name the file that they are about."""
     from landscape.cli.show import whole
 
     try:
         with whole([path]):
-            return make(path)
+            yield
     except ValueError as error:
         raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error

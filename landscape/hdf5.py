@@ -38,7 +38,8 @@ def opened(path: str | os.PathLike):
     except BlockingIOError as error:
         raise BlockingIOError(f"{path}: expected to read it, got a file a program holds open: close it.") from error
     except OSError as error:
-        raise OSError(f"{path}: expected an HDF5 file, got one that cannot be opened ({error}).") from error
+        told = f"{path}: expected an HDF5 file, got one that cannot be opened ({error}): pass a result."
+        raise OSError(told) from error
     with file:
         try:
             yield file

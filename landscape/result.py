@@ -332,11 +332,13 @@ def standing(path: str | os.PathLike, instead: str) -> Result:
         If a program holds it open.
     """
     try:
+        if Path(path).is_dir():
+            raise IsADirectoryError("a folder")
         return load(path)
     except BlockingIOError:
         raise
     except (ValueError, OSError) as error:
-        told = f"{path}: expected to write here, got a file that is no result ({error}): {instead}"
+        told = f"{path}: expected to write here, got what is no result ({error}): {instead}"
         raise ValueError(told) from error
 
 

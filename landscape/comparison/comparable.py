@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,19 +28,30 @@ def require_comparable(members: Mapping[str, Result]) -> None:
     ValueError
         If two results differ in a setting: it names both, the setting, and its two values.
     """
-    _agree(members, lambda result: _shared(result.origin))
+    require_shared({name: member.origin for name, member in members.items()})
     probes: dict[str, dict[str, Result]] = {}
     for name, member in members.items():
         probes.setdefault(read(name)[1], {})[name] = member
     for one in probes.values():
-        _agree(one, _of_probe)
+        _agree({name: _of_probe(member) for name, member in one.items()})
 
 
-def _agree(members: Mapping[str, Result], settings: Any) -> None:
+def require_shared(origins: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse origins of results, or records of objectives, that are of other examples, losses or arithmetic.
+
+    Raises
+    ------
+    ValueError
+        If two differ: it names both, the setting, and its two values.
+    """
+    _agree({name: _shared(origin) for name, origin in origins.items()})
+
+
+def _agree(settings: Mapping[str, Iterable[tuple[str, Any]]]) -> None:
     """Refuse two results of which one setting differs."""
     seen: dict[str, tuple[str, Any]] = {}
-    for name, member in members.items():
-        for setting, value in settings(member):
+    for name, known_of in settings.items():
+        for setting, value in known_of:
             first, known = seen.setdefault(setting, (name, value))
             if not _equal(known, value):
                 raise ValueError(

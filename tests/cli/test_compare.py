@@ -180,10 +180,31 @@ def test_settings_that_differ_are_named(here, ask):
         (["a.pt", "b.pt", "--models", "mlp"], ["--models to name 2 networks"]),
         (["a.pt", "-o", "c.txt"], [".h5"]),
         (["a.pt", "--plot", "gif"], ["--plot among"]),
+        (["a.pt", "--scheme", "narrow", "--bits", "4"], ["--scheme such as family=narrow"]),
+        (["a.pt", "--probe", "surface:points=0"], ["points"]),
+        (["a.pt", "-o", "folder.h5"], ["a folder"]),
     ],
 )
 def test_bad_input_gets_one_line(here, ask, words, told):
+    Path("folder.h5").mkdir()
+    before = sorted(Path().rglob("*"))
     assert ask("compare", *words).refused(*told)
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_networks_of_other_data_are_refused_before_anything_is_measured(here, ask, compare):
+    words = ["--model", "mlp", "--epochs", "1", "--transform", "longtail=5", "--device", "cpu"]
+    assert ask("train", *words, "-o", "d.pt").code == 0
+    before = sorted(Path().iterdir())
+    assert ask("compare", "a.pt", "d.pt", "--plot", "none").refused("train examples", "a.pt", "d.pt")
+    assert sorted(Path().iterdir()) == before
+
+
+def test_basins_of_a_comparison(here, compared, ask):
+    answer = ask("topology", "compare.h5", "--plot", "none")
+    assert answer.code == 0, answer.err
+    assert "b/w2/surface" in Path("topology.csv").read_text()
+    assert ask("topology", "compare.h5", "compare.h5").refused("every surface once")
 
 
 def test_other_results_are_not_overwritten(here, compared, compare, ask):
