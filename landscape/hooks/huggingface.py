@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from landscape.hooks.listener import Listener
 from landscape.hooks.silent import Silent
 
 PLACES = ("epoch", "step")  # which every point has anyway
@@ -18,7 +19,7 @@ class HuggingFace(Silent):
     that it is done: these are then the final checkpoint, and the trajectory ends with the last iterate.
     """
 
-    def __init__(self, recorder: Any) -> None:
+    def __init__(self, recorder: Listener) -> None:
         self.recorder = recorder
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:

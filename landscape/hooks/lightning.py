@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from landscape.hooks.listener import Listener
 from landscape.hooks.silent import Silent
 
 
@@ -17,7 +18,7 @@ class Lightning(Silent):
     The final checkpoint is written when the fit ends, after callbacks that put an average in place have done so.
     """
 
-    def __init__(self, recorder: Any) -> None:
+    def __init__(self, recorder: Listener) -> None:
         self.recorder = recorder
         self._step = 0
 

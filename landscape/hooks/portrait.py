@@ -55,6 +55,15 @@ class Portrait:
         if self.model is not None and snapshot.elsewhere(model) is None:
             self.model = description.settled(self.model, self.data, dict(snapshot.named(model)))
 
+    def adopt(self, model: nn.Module) -> Exception | None:
+        """Settle if that goes, or else forget the network that is specified; return what is wrong with it."""
+        try:
+            self.settle(model)
+        except Exception as error:  # it runs code of the user's
+            self.model = None
+            return error
+        return None
+
     @property
     def lacking(self) -> list[str]:
         """What checkpoints will not say: model, data."""
