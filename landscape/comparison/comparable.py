@@ -112,8 +112,9 @@ def _seen(origin: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     schemes = [origin["rounded"]] if "rounded" in origin else []
     if seen.get("round") is not None:
         schemes = list((origin.get("quantization") or {}).get("schemes", {}).values())
+    width = "".join(f" at {one['bits']} bits" for one in schemes[:1])  # by default the levels change with the width
     for name in sorted({name for one in schemes for name in one} - {"bits"}):
-        yield f"rounding's {name}", " and ".join(sorted({str(one.get(name)) for one in schemes}))
+        yield f"rounding's {name}{width}", " and ".join(sorted({str(one.get(name)) for one in schemes}))
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -49,6 +49,13 @@ def test_a_member_is_what_the_command_of_its_probe_measures(here, compared, ask)
     np.testing.assert_array_equal(load("e.h5").value, compared.members["a/w2/eigen"].value)
 
 
+def test_levels_may_change_with_the_width(here, ask):
+    words = ["--bits", "4,2,1", "--without", "surface,eigen,trace,sharpness,bits,barriers"]
+    with pytest.warns(UserWarning, match="hold one with --scheme family"):
+        assert ask("compare", "a.pt", "b.pt", *words, *QUICK).code == 0
+    assert load("compare.h5").rows == ["a/w4", "a/w2", "a/w1", "b/w4", "b/w2", "b/w1"]
+
+
 def test_a_comparison_is_reproduced(here, compared, ask):
     answer = ask("reproduce", "compare.h5")
     assert answer.code == 0, answer.err

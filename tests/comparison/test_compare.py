@@ -157,6 +157,10 @@ def test_names_must_name(two):
         gathered({"sgd": landscape.evaluate(two["one"])})
 
 
+def test_levels_may_change_with_the_width(two):
+    assert compare(two, bits=(4, 2, 1), probes=("evaluate",)).rows[:3] == ["one/w4", "one/w2", "one/w1"]
+
+
 def test_a_plan_rounds_what_is_of_full_precision_alone():
     networks = [Network("a", (32, 4), rounded=(4,)), Network("b", (4,))]
     tasks = plan(networks, ("evaluate", "bits", "barriers"), alike=True)
@@ -205,7 +209,7 @@ def test_how_weights_are_rounded_must_agree(two):
         compare({name: one}, bits=(4,), probes=("evaluate",), calibration=how).members
         for (name, one), how in zip(two.items(), ("mse", "minmax"), strict=True)
     )
-    with pytest.raises(ValueError, match="rounding's calibration mse of one/w4/evaluate and minmax"):
+    with pytest.raises(ValueError, match="rounding's calibration at 4 bits mse of one/w4/evaluate and minmax"):
         gathered({**first, **second})
 
 
