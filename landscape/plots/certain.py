@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 DIGITS = 2  # of an error
 ALONE = 4  # of a value without one
-VISIBLE = 1e-3  # error relative to the value, below which it is not written
+VISIBLE = 1e-4  # error relative to the value, below which it is not written
 PLAIN = -4, 5  # powers of ten between which a value needs none
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MINUS, MISSING = "\N{MINUS SIGN}", "\N{EN DASH}"
@@ -39,7 +39,7 @@ def certain(value: float, error: float = math.nan, *, least: float = VISIBLE) ->
     error : float, optional
         Zero where the value is exact; NaN where nothing is known. Neither is written, nor is an error below a share
         `least` of the value: four digits of the value are then certain or asked for.
-    least : float, default=1e-3
+    least : float, default=1e-4
 
     Examples
     --------

@@ -64,7 +64,7 @@ def _errors(result: Comparison, unknown: str) -> list[str]:
     ]
     told = [words for words, there in kinds if there]
     lines = [f"±: {', '.join(told)}."] if told else []
-    lines += ["Without ±, the error is zero or below a thousandth of the value."]
+    lines += ["Without ±, the error is zero or below a ten-thousandth of the value."]
     lost = np.isnan(result.error) & ~np.isnan(result.value)
     return lines + [f"{unknown}: error not known (a lower bound, or a single draw)."] * bool(lost.any())
 

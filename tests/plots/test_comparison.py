@@ -195,8 +195,8 @@ def holds(words, value, error):
     found, sure = number(words)
     if np.isnan(value):
         return np.isnan(found)
-    last = error if error > 1e-3 * abs(value) else 1e-2 * abs(value)
-    known = np.isnan(sure) if error <= 1e-3 * abs(value) else abs(sure - error) <= 0.05 * error
+    last = error if error > 1e-4 * abs(value) else 1e-2 * abs(value)
+    known = np.isnan(sure) if error <= 1e-4 * abs(value) else abs(sure - error) <= 0.05 * error
     return bool(abs(found - value) <= 0.1 * last and known)
 
 
