@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,25 +24,23 @@ def bits(results: dict[str, Any]) -> Figure:
     """Draw any quantity over widths, which a list chooses; sensitivities with the names of weights; segments."""
     from plotly.subplots import make_subplots
 
-    titles = ("over widths, ± one error", "one weight at a time; pale: one is negative", "from width to width")
-    cells: Any = [[{"colspan": 2}, None], [{}, {}]]
-    figure = make_subplots(2, 2, specs=cells, subplot_titles=titles, vertical_spacing=0.14, horizontal_spacing=0.1)
-    shown = _quantities(next(iter(results.values())))
-    owners = []
+    below = _below(results)
+    cells: Any = [[{"colspan": 2}, None], *([[{}, {}]] if len(below) == 2 else [[{"colspan": 2}, None]] * len(below))]
+    titles = ["over widths, ± one error", *(panel.title for panel in below)]
+    figure = make_subplots(len(cells), 2, specs=cells, subplot_titles=titles, vertical_spacing=0.14)
+    first, owners = next(iter(results.values())), []
+    shown = _quantities(first)
     for index, (name, result) in enumerate(results.items()):
         for quantity in shown:
             for trace in _curves(result, quantity, name, index, len(results) > 1):
                 trace.visible = quantity == shown[0]
                 figure.add_trace(trace, row=1, col=1)
                 owners.append(quantity)
-    for index, (name, result) in enumerate(results.items()):
-        others = [(trace, 1) for trace in _layers(result, name, index, len(results) > 1)]
-        if np.array_equal(result.segment, next(iter(results.values())).segment):  # others have other places
-            others += [(trace, 2) for trace in _segments(result, name, index, len(results) > 1)]
-        for trace, column in others:
-            figure.add_trace(trace, row=2, col=column)
-            owners.append("")
-    first = next(iter(results.values()))
+    for column, panel in enumerate(below, start=1):
+        figure.add_traces(panel.traces, rows=2, cols=column)
+        owners += [""] * len(panel.traces)
+        figure.update_xaxes(panel.x, row=2, col=column)
+        figure.update_yaxes(panel.y, row=2, col=column)
     choices = [
         {"label": q, "method": "update",
          "args": [{"visible": [o in ("", q) for o in owners]}, {"yaxis.title.text": _axis(first, q)}]}
@@ -51,23 +49,49 @@ def bits(results: dict[str, Any]) -> Figure:
     order = [str(b) for b in sorted({int(b) for result in results.values() for b in result.bits}, reverse=True)]
     figure.update_xaxes(title="bits of a weight", type="category", categoryarray=order, row=1, col=1)
     figure.update_yaxes(title=_axis(first, shown[0]), row=1, col=1)
-    figure.update_xaxes(title="predicted change, modulus [nat]", type="log", exponentformat="power", row=2, col=1)
-    figure.update_yaxes(title="measured change, modulus [nat]", type="log", exponentformat="power", row=2, col=1)
-    names = ["full", *map(str, first.bits.tolist())]
-    figure.update_xaxes(title="bits", tickvals=list(range(len(names))), ticktext=names, row=2, col=2)
-    figure.update_yaxes(title="loss [nat]", type="log", exponentformat="power", row=2, col=2)
     scales = [
         {"label": word, "method": "relayout", "args": [{"yaxis.type": kind}]}
         for word, kind in (("linear", "linear"), ("logarithmic", "log"))
     ]
     figure.update_layout(
-        title=alone(results), template="plotly_white", margin={"b": 110}, height=820,
+        title=alone(results), template="plotly_white", margin={"b": 110}, height=820 if below else 460,
         updatemenus=[
             menu(choices, type="dropdown", direction="up", x=0, xanchor="left") | {"y": -0.09},
             menu(scales, x=1, xanchor="right", active=0) | {"y": -0.09},
         ],
     )  # fmt: skip
     return figure
+
+
+class Panel(NamedTuple):
+    """What stands below the quantities over widths: its title, its traces, its axes."""
+
+    title: str
+    traces: list[Any]
+    x: dict[str, Any]
+    y: dict[str, Any]
+
+
+def _below(results: dict[str, Any]) -> list[Panel]:
+    """Make the panels of what was measured: sensitivities of weights, and ways between widths."""
+    first = next(iter(results.values()))
+    layers, segments = [], []
+    for index, (name, result) in enumerate(results.items()):
+        layers += _layers(result, name, index, len(results) > 1)
+        if np.array_equal(result.segment, first.segment):  # others have other places
+            segments += _segments(result, name, index, len(results) > 1)
+    changes = [
+        {"title": f"{word} change, modulus [nat]", "type": "log", "exponentformat": "power"}
+        for word in ("predicted", "measured")
+    ]
+    names = ["full", *map(str, first.bits.tolist())]
+    widths = {"title": "bits", "tickvals": list(range(len(names))), "ticktext": names}
+    losses = {"title": "loss [nat]", "type": "log", "exponentformat": "power"}
+    panels = [
+        Panel("one weight at a time; pale: one is negative", layers, *changes),
+        Panel("from width to width", segments, widths, losses),
+    ]
+    return [panel for panel in panels if panel.traces]
 
 
 def _quantities(result: Any) -> list[str]:

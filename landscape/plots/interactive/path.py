@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 DASHES = ("solid", "dash", "dot", "dashdot")
+STROKES = ("solid", "dashed", "dotted")  # the same in words
 CURVATURES = ("lambda_max", "lambda_min", "tangent_curvature")
 TITLES = {
     "loss": "loss", "accuracy": "accuracy [%]", "disagreement": "answers that differ [%]",
@@ -49,7 +50,11 @@ def path(results: dict[str, Any]) -> Figure:
 
 def _title(results: dict[str, Any], quantity: str) -> str:
     first = next(iter(results.values()))
-    return f"loss {field.unit(first, 'loss')}".strip() if quantity == "loss" else TITLES[quantity]
+    if quantity != "loss":
+        return TITLES[quantity]
+    parts = field.splits(first)
+    dashes = ", ".join(f"{part} {STROKES[s % len(STROKES)]}" for s, part in enumerate(parts))
+    return f"loss {field.unit(first, 'loss')}".strip() + f" ({dashes})" * (len(parts) > 1)
 
 
 def _traces(result: Any, quantity: str, c: int, words: str, color: str, *, first: bool) -> Iterator[tuple[Any, Any]]:

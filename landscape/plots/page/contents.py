@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from landscape.comparison.comparison import FULL
 from landscape.plots import kinds, quantized
 from landscape.plots.page import surfaces, tables
 from landscape.plots.page.entries import Entry, entries
-from landscape.plots.page.pictures import Picture, pictures
+from landscape.plots.page.numbers import Listed, numbers
+from landscape.plots.page.pictures import Picture, Slot, distinct, slots
 from landscape.plots.page.provenance import Provenance, provenance
 from landscape.plots.page.words import surface as surface_words
 from landscape.result import Collection, Result, versions
 
-HEADINGS = {  # of kinds, in the order in which they stand
-    "Surface": "Loss surfaces",
-    "Spectrum": "Spectra of the Hessian",
-    "Eigen": "Largest and smallest eigenvalues",
-    "Saddle": "Classes as saddles",
-    "Bits": "Across bits",
-    "Path": "Paths between networks",
-    "Connect": "Connecting curves",
-    "Line": "Lines",
+HEADINGS = {  # of kinds, in the order in which they stand: surfaces, curvature, classes, bits, paths, what is left
+    "Surface": ("Surfaces", "Loss surfaces"),
+    "Line": ("Lines", "Loss along lines"),
+    "Topology": ("Basins", "Basins: minima, and the saddles between them"),
+    "Curvature": ("Curvature", "Curvature over a plane"),
+    "Eigen": ("Eigenvalues", "Largest and smallest eigenvalues of the Hessian"),
+    "Spectrum": ("Spectra", "Spectra of the Hessian"),
+    "Trace": ("Trace", "Trace of the Hessian, whole and by layer"),
+    "Sharpness": ("Sharpness", "Published measures of sharpness"),
+    "Batchsize": ("Batch size", "Largest eigenvalue against batch size"),
+    "Covariance": ("Covariance", "Gradient covariance against the Hessian"),
+    "Evaluate": ("Loss and accuracy", "Loss and accuracy, whole and by class"),
+    "Saddle": ("Classes", "Classes as saddles"),
+    "Bits": ("Bits", "What rounding to few bits does"),
+    "Path": ("Paths", "Loss along paths between networks"),
+    "Connect": ("Curves", "Trained curves of low loss"),
+    "Align": ("Permutations", "Paths between permuted networks"),
+    "Barriers": ("Barriers", "Barriers between networks"),
+    "Tree": ("Tree", "Networks connected as a tree"),
+    "Ensembling": ("Along curves", "What networks along curves are worth together"),
+    "Ensemble": ("Ensembles", "Networks together and alone"),
+    "Study": ("Studies", "Methods over paired seeds"),
 }
+COUNTED = re.compile(r"^\d+ × ")  # ahead of the name of a network that several are
 NETWORKS = 3  # in the title of a page
 
 
@@ -35,19 +51,24 @@ class Detail:
     name: str
     remarks: list[str]
     single: list[tuple[str, str, str]]
-    axes: list[tuple[str, list[tables.Column]]]
+    axes: list[tuple[str, list[Listed]]]
     large: list[str]
     origin: Provenance
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what is drawn under it: pictures, or one viewer of surfaces for each of `viewers`."""
+    """A heading, for links a short one, with what is drawn under it.
+
+    That is slots of pictures, or one viewer of surfaces for each of `viewers`; then the numbers of all as a table.
+    """
 
     slug: str
+    short: str
     heading: str
     told: str
-    pictures: list[Picture]
+    slots: list[Slot]
+    table: tables.Table | None
     viewers: list[list[str]]
     details: list[Detail]
 
@@ -64,15 +85,17 @@ def contents(results: Mapping[str, Result], files: Mapping[str, str] | None = No
     for entry in found:
         _vet(entry)
     store: dict[str, Any] = {"surfaces": [], "figures": {}}
-    sections = [_section(kind, group, store) for kind, group in _by_kind(found)]
-    networks = list(dict.fromkeys(entry.network for entry in sorted(found, key=lambda entry: entry.several)))
-    networks = [name for name in networks if any(e.network == name and not e.several for e in found)] or networks
+    networks = list(dict.fromkeys(entry.network for entry in sorted(found, key=_first)))
+    found.sort(key=lambda entry: (networks.index(entry.network), -entry.bits))  # one colour for a network all over
+    sections = [_section(kind, group, store, networks) for kind, group in _by_kind(found)]
+    measured = [e for e in found if e.kind != "Topology"]  # of results, not of networks
+    alone = [name for name in networks if any(e.network == name and not e.several for e in measured)]
+    networks = alone or networks
     title = ", ".join(networks[:NETWORKS]) + (f" and {len(networks) - NETWORKS} more" * (len(networks) > NETWORKS))
     return {
         "title": f"Loss landscapes of {title}" if networks else "Loss landscapes",
         "lead": _lead(found, networks),
         "tables": _tables(results, found),
-        "width": tables.width,
         "sections": sections,
         "collections": [
             (name, _origin_alone(name, one, files)) for name, one in results.items() if isinstance(one, Collection)
@@ -98,6 +121,10 @@ def _vet(entry: Entry) -> None:
         raise ValueError(f"{name}: expected a whole {entry.kind}, got a damaged one ({error}).") from error
 
 
+def _first(entry: Entry) -> tuple[bool, bool]:
+    return entry.several, entry.kind == "Topology"
+
+
 def _by_kind(found: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
     """Sort results by kind: those that people look for first, the others as they come."""
     present = list(dict.fromkeys(entry.kind for entry in found))
@@ -105,19 +132,30 @@ def _by_kind(found: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
     return [(kind, [entry for entry in found if entry.kind == kind]) for kind in order]
 
 
-def _section(kind: str, group: list[Entry], store: dict[str, Any]) -> Section:
+def _section(kind: str, group: list[Entry], store: dict[str, Any], networks: list[str]) -> Section:
     """Draw all results of one kind; what scripts draw goes into the store."""
-    slug, words = kind.lower(), HEADINGS.get(kind, kind)
+    slug, (short, words) = kind.lower(), HEADINGS.get(kind, (kind, kind))
     details = [_detail(entry) for entry in group]
+    table = tables.joined(distinct(group), f"{words}: numbers")
+    table = table if table.cells else None
     told = (type(group[0].result).__doc__ or "").strip().partition("\n")[0]
     if kind == "Surface" and all(_solid(entry) for entry in group):
         viewers = sorted(surfaces.groups(group), key=len, reverse=True)
         store["surfaces"] += [surfaces.store(viewer) for viewer in viewers]
         alternatives = [[surface_words(entry) for entry in viewer] for viewer in viewers]
-        return Section(slug, words, told, [], alternatives, details)
-    drawn = pictures(group)
-    store["figures"] |= {f"{slug}-{k}": one.figure for k, one in enumerate(drawn) if one.figure is not None}
-    return Section(slug, words, told, drawn, [], details)
+        return Section(slug, short, words, told, [], table, alternatives, details)
+    drawn = slots(group, networks)
+    keyed = [replace(slot, pictures=[_stored(one, slug, store["figures"]) for one in slot.pictures]) for slot in drawn]
+    return Section(slug, short, words, told, keyed, table, [], details)
+
+
+def _stored(picture: Picture, slug: str, figures: dict[str, Any]) -> Picture:
+    """Put what scripts draw into the store, and leave its key."""
+    if picture.figure is None:
+        return picture
+    key = f"{slug}-{sum(name.startswith(f'{slug}-') for name in figures)}"
+    figures[key] = picture.figure
+    return replace(picture, key=key)
 
 
 def _solid(entry: Entry) -> bool:
@@ -126,7 +164,7 @@ def _solid(entry: Entry) -> bool:
 
 
 def _detail(entry: Entry) -> Detail:
-    single, axes, large = tables.numbers(entry.result)
+    single, axes, large = numbers(entry.result)
     return Detail(entry.name, entry.result.remarks(), single, axes, large, provenance(entry))
 
 
@@ -140,15 +178,18 @@ def _tables(results: Mapping[str, Result], found: Sequence[Entry]) -> list[table
     comparisons = {name: one for name, one in results.items() if "Comparison" in kinds.lineage(one)}
     rest = [entry for entry in found if entry.collection not in comparisons]
     made = [tables.compared(one, name) for name, one in comparisons.items()]
-    made.append(tables.joined([entry for entry in rest if not entry.several], "Networks by what was measured"))
-    made.append(tables.joined([entry for entry in rest if entry.several], "Between networks"))
+    made.append(tables.outlined([entry for entry in rest if not entry.several], "Networks by what was measured"))
+    made.append(tables.outlined([entry for entry in rest if entry.several], "Between networks"))
     return [table for table in made if table.cells]
 
 
 def _lead(found: Sequence[Entry], networks: Sequence[str]) -> str:
     """Say in a sentence what the page is about."""
-    kinds_told = ", ".join(f"{len(group)} {kind.lower()}" for kind, group in _by_kind(found))
+    kinds_told = ", ".join(
+        kind.lower() + f" \N{MULTIPLICATION SIGN} {len(group)}" * (len(group) > 1) for kind, group in _by_kind(found)
+    )
     models = {str(model) for entry in found if (model := _named(entry.result.origin.get("model")))}
+    models = {COUNTED.sub("", model) for model in models}
     data = {str(name) for entry in found if (name := _named(entry.result.origin.get("data")))}
     about = " on ".join(", ".join(sorted(words)) for words in (models, data) if words)
     widths = sorted({entry.bits for entry in found if quantized.bits(entry.result)} | {e.bits for e in found})

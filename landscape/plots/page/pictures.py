@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,17 +15,24 @@ from landscape.plots import kinds
 from landscape.plots.figure import heading
 from landscape.plots.interactive import interactive
 from landscape.plots.page.entries import Entry, told
+from landscape.plots.page.tables import joined
+from landscape.plots.page.together import together
 from landscape.plots.page.words import sentence
 
 OVERLAID = {"Spectrum", "Eigen", "Path", "Bits", "Saddle"}  # kinds that read well over one another
+NUMBERS = {"Sharpness"}  # kinds that are a table of numbers: of several results, a picture too
+PARTS = {"Trace": "Layer by layer", "Evaluate": "Class by class"}  # what is in a picture of one result
 SEVERAL = 8  # of them in one picture
 TALL, ROW, COLUMN = 460, 300, 200  # pixels: of a picture, of each row of several, the least of a column
-NARROW = 540
+NARROW = 320
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What is drawn, as plotly reads it or as an SVG image in base64; `told` says it in a sentence."""
+    """What is drawn, as plotly reads it or as an SVG image in base64; `told` says it in a sentence.
+
+    A page finds the figure by its key.
+    """
 
     label: str
     told: str
@@ -34,22 +41,74 @@ class Picture:
     figure: dict[str, Any] | None = None
     image: str = ""
     missing: str = ""
+    key: str = ""
 
 
-def pictures(entries: Sequence[Entry]) -> list[Picture]:
-    """Draw results of one kind: overlaid where the kind allows it, else one by one; of saddles every class too."""
-    if "Saddle" not in kinds.lineage(entries[0].result):
-        return [_picture(label, group, interactive) for label, group in _grouped(entries)]
+@dataclass(frozen=True)
+class Slot:
+    """A place for pictures of which one is seen at a time: a list named `choice` chooses, where there are several."""
+
+    label: str
+    pictures: list[Picture]
+    choice: str = ""
+
+
+def slots(entries: Sequence[Entry], networks: Sequence[str] = ()) -> list[Slot]:
+    """Draw results of one kind: their numbers together, then overlaid where the kind allows it, else one at a time.
+
+    However many results there are, few pictures stand below one another. Of saddles, every class is drawn too.
+    Networks have the colours of their places among `networks`.
+    """
     from landscape.plots.interactive import saddle
 
-    over = [_picture(label, group, saddle.ratios) for label, group in _grouped(entries)]
-    return over + [_picture(f"{entry.name}, class by class", [entry], saddle.grid) for entry in entries]
+    kinds_of = kinds.lineage(entries[0].result)
+    overlaid = OVERLAID & set(kinds_of)
+    alike = len({entry.bits for entry in entries}) == 1
+    found = [] if overlaid and alike and len(entries) <= SEVERAL else _together(entries, networks)
+    if overlaid:
+        drawn = interactive
+        if "Saddle" in kinds_of:
+            drawn = saddle.ratios
+        found += _chosen([_picture(label, group, drawn) for label, group in _grouped(entries)], "Widths", "Overlaid")
+    if "Saddle" in kinds_of:
+        grids = [_picture(label, [entry], saddle.grid) for label, entry in _labelled(entries).items()]
+        return found + _chosen(grids, "Network", "Class by class")
+    if overlaid or NUMBERS & set(kinds_of):
+        return found
+    drawn = [_picture(label, [entry], interactive) for label, entry in _labelled(entries).items()]
+    return found + _chosen(drawn, "Result", PARTS.get(entries[0].kind, ""))
+
+
+def _together(entries: Sequence[Entry], networks: Sequence[str]) -> list[Slot]:
+    """Draw in one picture what several results boil down to."""
+    if len(entries) < 2:
+        return []
+    figure = together(joined(distinct(entries), ""), networks)
+    if figure is None:
+        return []
+    across = len({entry.bits for entry in entries}) > 1
+    label = f"{len(entries)} results together{', over the bits of a weight' * across}"
+    return [Slot(label, [Picture(label, sentence(entries), *_size(figure), _bare(figure, []))])]
+
+
+def _chosen(drawn: list[Picture], choice: str, label: str) -> list[Slot]:
+    """Put pictures into one slot, called by what it shows."""
+    if len(drawn) == 1:
+        return [Slot(f"{label}: {drawn[0].label}" if label == "Class by class" else drawn[0].label, drawn)]
+    return [Slot(label or "One result at a time", drawn, choice)]
+
+
+def distinct(entries: Sequence[Entry]) -> list[Entry]:
+    """Give each result a network that no other one at its width has: else its whole name."""
+    places = [(entry.network, entry.bits) for entry in entries]
+    return [
+        entry if places.count(place) == 1 else replace(entry, network=entry.name)
+        for place, entry in zip(places, entries, strict=True)
+    ]
 
 
 def _grouped(entries: Sequence[Entry]) -> Iterable[tuple[str, list[Entry]]]:
     """Choose which results share a picture: all, if there are few; else those of one width."""
-    if not OVERLAID & set(kinds.lineage(entries[0].result)):
-        return [(entry.name, [entry]) for entry in entries]
     if len(entries) <= SEVERAL:
         return [(", ".join(dict.fromkeys(entry.label for entry in entries)), list(entries))]
     widths = sorted({entry.bits for entry in entries}, reverse=True)
@@ -77,10 +136,16 @@ def _picture(label: str, entries: Sequence[Entry], drawn: Callable[[dict[str, An
 
 
 def _named(entries: Sequence[Entry]) -> dict[str, Entry]:
-    """Name results in a legend by network and width, or wholly where these do not tell them apart."""
+    """Name results in a legend, whose texts are a kind of HTML."""
+    return {escape(label, quote=False): entry for label, entry in _labelled(entries).items()}
+
+
+def _labelled(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """Name results by network and width, or wholly where these do not tell them apart."""
     labels = [entry.label for entry in entries]
-    names = [label if labels.count(label) == 1 else entry.name for label, entry in zip(labels, entries, strict=True)]
-    return {escape(name, quote=False): entry for name, entry in zip(names, entries, strict=True)}
+    return {
+        label if labels.count(label) == 1 else entry.name: entry for label, entry in zip(labels, entries, strict=True)
+    }
 
 
 def _size(figure: Any) -> tuple[int, int]:

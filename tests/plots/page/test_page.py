@@ -15,6 +15,7 @@ from landscape.plots import MARK
 from landscape.plots.page import report
 from landscape.plots.page.contents import contents
 from landscape.plots.page.writing import STATIC
+from landscape.probes.trace import Trace
 from landscape.result import Collection, Result
 
 
@@ -61,8 +62,9 @@ def test_every_kind_of_result_has_a_section_with_its_numbers(name, some_result):
     result = some_result(name)
     (section,) = contents({"one": result})["sections"]
     assert section.slug == name.lower()
-    assert section.viewers or section.pictures
-    assert all(one.told.endswith(".") and re.search(r"\d", one.told) for one in section.pictures)
+    assert section.viewers or section.slots or section.table
+    pictures = [one for slot in section.slots for one in slot.pictures]
+    assert all(one.told.endswith(".") and re.search(r"\d", one.told) for one in pictures)
     (detail,) = section.details
     for quantity, meta in result.quantities().items():
         word = meta["name"] or quantity
@@ -156,6 +158,32 @@ def test_numbers_that_cannot_be_drawn_have_their_tables(written, some_result):
     text = written({"one": wrong})
     assert 'data-figure="eigen-0"' in text or "Not drawn: " in text
     assert "<caption>one by k</caption>" in text
+
+
+@pytest.mark.parametrize("name", kinds())
+def test_many_results_of_one_kind_have_a_handful_of_pictures_in_view(name, some_result):
+    one = some_result(name)
+    many = {f"net{k}/w{bits}/{name.lower()}": one for k in range(3) for bits in (32, 4, 2)}
+    (section,) = contents({"all": Collection(members=many)})["sections"]
+    assert len(section.slots) <= 3
+    assert len(section.details) == 9
+    assert all(slot.choice for slot in section.slots if len(slot.pictures) > 1)
+
+
+def test_numbers_of_several_results_stand_in_one_picture_with_their_errors(written):
+    found = {
+        f"net{k}/w{bits}/trace": Trace(
+            trace=3.0 + k, trace_error=0.1 * bits, square=9.0, square_error=0.5, layer=["a"], layer_role=["weight"],
+            layer_size=[4], layer_trace=[3.0], layer_trace_error=[0.1],
+        )
+        for k in range(2) for bits in (32, 4)
+    }  # fmt: skip
+    figure = store(written({"all": Collection(members=found)}))["figures"]["trace-0"]
+    first, second = figure["data"][:2]
+    assert [first["name"], second["name"]] == ["net0", "net1"]
+    assert [point[1] for point in first["customdata"]] == ["3.0 ± 3.2 nat", "3.00 ± 0.40 nat"]
+    assert first["line"]["color"] != second["line"]["color"]
+    assert first["marker"]["symbol"] != second["marker"]["symbol"]
 
 
 def test_what_is_damaged_is_named(tmp_path, some_result):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape.plots.page.entries import entries
-from landscape.plots.page.tables import Number, best, compared, joined
+from landscape.plots.page.tables import Number, best, compared, joined, outlined
 from landscape.result import Result
 
 
@@ -34,11 +35,11 @@ def about(stem, bits=None, several=(), **figures):
 
 
 @pytest.mark.parametrize(("value", "error", "told"), [
-    (0.5, 0.01, "0.5 ± 0.01"), (123.456, 0.5, "123.46 ± 0.5"), (0.25, 0.0, "0.25"), (0.25, math.nan, "0.25 ± ?"),
-    (math.inf, 0.1, "inf"), (math.nan, 0.1, "–"), (1e-7, 2e-5, "1e-07 ± 2e-05"),
+    (0.5, 0.01, "0.500 ± 0.010"), (123.456, 0.5, "123.46 ± 0.50"), (0.25, 0.0, "0.25"), (0.25, math.nan, "0.25†"),
+    (math.inf, 0.1, "∞"), (math.nan, 0.1, "–"), (1e-7, 2e-5, "(0.0 ± 2.0)×10⁻⁵"), (0.57207934, 2.8e-7, "0.5721"),
 ])  # fmt: skip
 def test_a_number_is_written_with_the_digits_that_its_error_leaves(value, error, told):
-    assert str(Number(value, error)) == told
+    assert Number(value, error).cell == told
 
 
 @given(numbers, st.sampled_from(["lower", "higher"]))
@@ -59,7 +60,7 @@ def test_results_are_joined_by_network_and_width():
         "4": about("sam", loss=(0.3, 0.01)),
     }), "all")  # fmt: skip
     assert table.rows == [("sgd", 32), ("sgd", 4), ("sgd", 2), ("sam", 32)]
-    assert [name for name, _, _ in table.columns] == ["figures loss", "figures trace"]
+    assert [name for name, _, _ in table.columns] == ["loss", "trace"]
     assert table.cells[1, 0] == (0.9, 0.01)  # the first that told it
     assert table.cells[2, 0] == (2.0, 0.1)
     assert (1, 1) not in table.cells
@@ -83,7 +84,7 @@ def test_losses_at_the_center_of_a_surface_are_told(make_surface):
     surface = make_surface((9, 7))
     table = joined(entries({"net.surface": surface}), "all")
     names = [name for name, _, _ in table.columns]
-    assert names[:2] == ["surface train_loss", "surface train_accuracy"]
+    assert names[:2] == ["train loss", "train accuracy"]
     middle = np.abs(surface.a).argmin(), np.abs(surface.b).argmin()
     assert table.cells[0, 0] == (surface.loss[0][middle], surface.loss_error[0][middle])
     assert table.rows == [("net", 32)]
@@ -100,5 +101,40 @@ def test_a_comparison_is_laid_out_with_its_own_marks():
     table = compared(result, "compare")
     assert table.rows == [("a", 32), ("b", 32), ("a", 0)]
     assert table.columns == [("loss", "nat", "lower"), ("size", "", "")]
+    assert table.laid().heads == [("network", ""), ("bits", ""), ("loss [nat]", "lower is better"), ("size", "")]
+    assert table.laid().rows[1] == (
+        [("b", "", ANY), ("full precision", "", 32.0)],
+        [("0.50 ± 0.10", 0.5, True), ("4", 4.0, False)],
+    )
     assert table.best == {(1, 0)}
     assert (2, 1) not in table.cells
+
+
+def test_accuracies_are_told_in_percent_and_in_the_words_of_all_tables(make_surface):
+    surface = make_surface((9, 7))
+    table = joined(entries({"net.surface": surface}), "all")
+    names = [f"{name} [{unit}]" for name, unit, _ in table.columns]
+    middle = np.abs(surface.a).argmin(), np.abs(surface.b).argmin()
+    assert table.cells[0, names.index("train accuracy [%]")].value == 100 * surface.accuracy[0][middle]
+    assert "train mean rise over the plane [nat]" in names
+
+
+def test_few_networks_with_many_measures_stand_side_by_side():
+    found = {f"m{k}_loss": (0.1 + k, 0.01) for k in range(9)}
+    heads, rows = joined(entries({"1": about("sgd", **found), "2": about("sgd.w4", 4, **found)}), "all").laid()
+    assert heads == [("measure", ""), ("sgd", "full precision"), ("sgd", "4 bits")]
+    assert [names[0][0] for names, _ in rows] == [f"m{k} loss [nat]" for k in range(9)]
+    assert [cells[1][:2] for _, cells in rows] == [(f"{0.1 + k:.3f} ± 0.010", 0.1 + k) for k in range(9)]
+
+
+def test_an_outline_tells_a_measure_once_and_what_is_asked_first():
+    one, two = about("sgd", train_loss=(0.5, 0.01), extra_things=(1.0, 0.1)), about("sgd", train_loss=(0.5, 0.01))
+    other = type("Others", (Figures,), {})
+    Result.kinds.pop("Others")
+    three = other(origin=two.origin)
+    table = outlined(entries({"1": one, "3": three}), "all")
+    assert [name for name, _, _ in table.columns] == ["train loss"]
+    three = other(origin=about("sgd.w4", 4, train_loss=(0.9, 0.01)).origin)
+    table = outlined(entries({"1": one, "3": three}), "all")
+    assert [name for name, _, _ in table.columns] == ["figures: train loss", "others: train loss"]
+    assert table.rows == [("sgd", 32), ("sgd", 4)]

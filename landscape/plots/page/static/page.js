@@ -18,14 +18,31 @@ function draw(element) {
   return make?.();
 }
 
+// Draw what is in view or near it; a mark tells when the first of it stands.
 function lazily() {
-  const watch = new IntersectionObserver((seen) => seen.filter((one) => one.isIntersecting).forEach((one) => {
-    watch.unobserve(one.target);
-    draw(one.target);
-  }), { rootMargin: "300px" });
+  const watch = new IntersectionObserver((seen) => {
+    const near = seen.filter((one) => one.isIntersecting).map((one) => one.target);
+    near.forEach((element) => watch.unobserve(element));
+    Promise.all(near.map(draw)).then(() => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+  }, { rootMargin: "150px" });
   for (const element of document.querySelectorAll(".viewer")) pending.set(element, () => viewer(element, store.surfaces[element.dataset.viewer]));
   for (const plot of document.querySelectorAll("[data-figure]")) pending.set(plot, () => picture(plot, store.figures[plot.dataset.figure]));
   pending.forEach((_, element) => watch.observe(element));
+}
+
+function drawn() {
+  if (!performance.getEntriesByName("first view").length) performance.mark("first view");
+}
+
+// Pictures of which one is seen at a time: a list chooses; the chosen one is drawn when it is seen.
+function choosing() {
+  for (const label of document.querySelectorAll(".alternatives")) {
+    const pictures = [...label.parentElement.querySelectorAll(".alternative")];
+    const list = label.querySelector("select");
+    list.addEventListener("change", () => pictures.forEach((one, k) => { one.hidden = k !== list.selectedIndex; }));
+    list.selectedIndex = 0;
+    label.hidden = false;
+  }
 }
 
 function copying() {
@@ -49,7 +66,7 @@ let kept; // the theme while the page is being printed
 function still() {
   kept = document.documentElement.dataset.theme ?? "";
   document.documentElement.dataset.theme = "light";
-  [...pending.keys()].forEach(draw);
+  [...pending.keys()].filter((element) => !element.closest("[hidden]")).forEach(draw);
   repaint();
   pictures().forEach((plot) => Plotly.relayout(plot, { width: PAPER, autosize: false }));
   document.querySelectorAll("table.sorts").forEach(narrowed);
@@ -78,6 +95,8 @@ function moving() {
 }
 
 document.querySelectorAll("table.sorts").forEach(sortable);
+document.querySelectorAll(".wide").forEach(wide);
+choosing();
 switchable();
 copying();
 lazily();

@@ -3,13 +3,14 @@
 const CONFIG = { responsive: true, displaylogo: false, scrollZoom: false };
 const NARROW = 700; // pixels, in which a legend finds no room beside a picture
 const ROW = 22; // pixels of a row of a legend
+const FEW = 6; // numbers on a logarithmic axis: more of them than that, and every digit of a decade has one
 const CALLS = { update: "update", restyle: "restyle", relayout: "relayout" };
 
 function picture(plot, figure) {
   const { data, layout } = figure;
   const menus = layout.updatemenus ?? [];
   const paths = data.map((trace) => inky(trace));
-  const controls = plot.closest("figure").querySelector(".controls");
+  const controls = plot.closest(".alternative").querySelector(".controls");
   delete layout.updatemenus;
   layout.margin = { t: 40, l: 60, r: 20, b: 50 };
   if (plot.clientWidth < NARROW) {
@@ -18,6 +19,7 @@ function picture(plot, figure) {
     plot.style.height = `${plot.clientHeight + ROW * Math.ceil(entries / 2)}px`;
   }
   layout.autosize = true;
+  Object.values(layout).filter((axis) => axis?.type === "log").forEach((axis) => { axis.nticks ??= FEW; });
   const paint = () => {
     plot.data.forEach((trace, k) => inked(trace, paths[k] ?? []));
     return Plotly.relayout(plot, { template: template() });
@@ -36,7 +38,8 @@ function chooser(menu, plot) {
   const names = menu.buttons.map((button) => button.label.replaceAll("_", " "));
   return select(scale ? (across ? "Horizontal scale" : "Scale") : "Show", names, menu.active ?? 0, (index) => {
     const { method, args } = menu.buttons[index];
-    return Plotly[CALLS[method]](plot, ...args);
+    const few = scale && args[0][`${across ? "x" : "y"}axis.type`] === "log" ? { [`${across ? "x" : "y"}axis.nticks`]: FEW } : {};
+    return Plotly[CALLS[method]](plot, { ...args[0], ...few }, ...args.slice(1));
   });
 }
 

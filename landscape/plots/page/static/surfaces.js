@@ -8,6 +8,7 @@ const MAPS = {
 const MOST = 8; // panels: a browser keeps about as many drawings in space at once
 const DECADES = 30; // ratio of values from which a logarithmic scale is easier to read
 const HOME = { eye: { x: 1.6, y: 1.6, z: 1.15 }, center: { x: 0, y: 0, z: -0.1 }, up: { x: 0, y: 0, z: 1 } };
+const FINE = Math.max(1, devicePixelRatio); // plotly draws in space four times as many points otherwise
 const STEP = Math.PI / 18; // of a key that turns
 const viewers = [];
 let camera = HOME;
@@ -164,7 +165,7 @@ function show(self) {
     const words = one ? told(self, one, name) : { brief: `${name}: not measured`, whole: `${name}: not measured.` };
     plot.previousSibling.textContent = words.brief;
     plot.setAttribute("aria-label", words.whole);
-    return Plotly.react(plot, one ? traces(self, one, range) : [], layout(self, range, one), CONFIG).then(() => {
+    return Plotly.react(plot, one ? traces(self, one, range) : [], layout(self, range, one), { ...CONFIG, plotGlPixelRatio: FINE }).then(() => {
       if (!plot.linked) linked(plot);
     });
   }));

@@ -44,6 +44,28 @@ function say(words) {
   document.getElementById("status").textContent = words;
 }
 
+// Tell how much of a table is out of view, and keep all names of its rows in it.
+function wide(box) {
+  const scroll = box.querySelector(".scroll");
+  const table = box.querySelector("table");
+  const [first] = table.tHead.rows[0].cells;
+  const told = Object.assign(document.createElement("p"), { className: "more" });
+  told.setAttribute("aria-hidden", "true");
+  box.before(told);
+  const look = () => {
+    const left = scroll.scrollWidth - scroll.clientWidth - scroll.scrollLeft;
+    const heads = [...table.tHead.rows[0].cells];
+    const edge = scroll.getBoundingClientRect();
+    const behind = heads.slice(1).filter((head) => head.getBoundingClientRect().right > edge.right + 1).length;
+    box.classList.toggle("more-right", left > 1);
+    told.hidden = scroll.scrollWidth <= scroll.clientWidth + 1;
+    told.textContent = left > 1 ? `${behind} more column${behind > 1 ? "s" : ""} to the right: scroll sideways →` : "← the last columns: scroll back";
+    table.style.setProperty("--second", `${Math.floor(first.getBoundingClientRect().width)}px`);
+  };
+  scroll.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(scroll);
+}
+
 // Put a table with rows for columns in the place of one that is too wide for paper.
 function narrowed(table) {
   const rows = [...table.rows];

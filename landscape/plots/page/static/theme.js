@@ -18,7 +18,7 @@ function colors() {
 function template() {
   const { ink, grid, paper } = colors();
   const clear = "rgba(0,0,0,0)";
-  const flat = { gridcolor: grid, linecolor: grid, zerolinecolor: grid, automargin: true };
+  const flat = { gridcolor: grid, linecolor: grid, zerolinecolor: grid, automargin: true, title: { standoff: 14 } };
   const solid = { gridcolor: grid, linecolor: grid, zerolinecolor: grid, color: ink, showbackground: false };
   return {
     layout: {
