@@ -42,10 +42,29 @@ def entitled(drawn: Figure, words: str, page: Venue, *, math: bool = False) -> N
     page : Venue
     math : bool, default=False
         Read what stands between dollars as mathematics, ``$\lambda_{max}$``.
+
+    Raises
+    ------
+    ValueError
+        If what stands between dollars cannot be read.
     """
     if words:
+        if math and not rcParams["text.usetex"]:
+            _require_math(words)
         lines = wrapped(words, drawn.get_figwidth(), page)
         drawn.suptitle(lines, fontsize="medium", linespacing=1.0, parse_math=math)
+
+
+def _require_math(words: str) -> None:
+    from matplotlib.mathtext import MathTextParser
+
+    try:
+        MathTextParser("path").parse(words)
+    except ValueError as error:
+        raise ValueError(
+            f"Expected a title whose mathematics can be set, got {words!r}: write it as in $\\lambda_{{max}}$, or pass "
+            "--latex with LaTeX at hand."
+        ) from error
 
 
 def broken(drawn: Figure) -> None:

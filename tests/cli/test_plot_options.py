@@ -98,6 +98,7 @@ def test_reliefs_are_turned_and_left_with_their_facets(stored, ask, saved):
         ("--azimuth nan --view 3d", ["azimuth in degrees, got nan"]),
         ("--elevation inf --view 3d", ["elevation in degrees, got inf"]),
         ("--view 4d", ["contour, 3d, heat", "4d"]),
+        (r"--title $\badmacro$", ["mathematics can be set", "badmacro"]),
     ],
 )
 def test_a_wrong_value_is_one_line_and_nothing_is_written(stored, ask, options, words):
