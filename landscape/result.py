@@ -126,10 +126,14 @@ class Result:
 
     @classmethod
     def counts(cls, name: str) -> bool:
-        """Say whether a quantity is certainly one of numbers: it has a unit or an error, is one, or is a step."""
+        """Say whether a quantity is certainly one of numbers: it has a unit or an error, is one, or is a step.
+
+        What an axis is named after may be names, whatever else of them is known: checkpoints have residuals.
+        """
         metas = cls.declared()
-        sure = metas[name]["unit"] or any(name.endswith(end) or name + end in metas for end in ERRORS)
-        return bool(sure) or name in STEPS
+        named = metas[name]["dims"] == (metas[name]["name"] or name,)
+        error = any(name.endswith(end) or (name + end in metas and not named) for end in ERRORS)
+        return bool(metas[name]["unit"]) or error or name in STEPS
 
     def quantities(self) -> dict[str, Any]:
         """Attribute -> metadata of the arrays that this result holds."""
