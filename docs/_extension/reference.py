@@ -35,6 +35,7 @@ MODULES = {  # pages about modules: page -> heading, modules in order
     "curves": ("Curves, permutations, posteriors", ["curves", "alignment.structure", "posterior"]),
     "checkpoints": ("Checkpoints and files", ["checkpoint", "importing", "result"]),
     "training": ("Training", ["train.run", "train.settings", "train.method", "train.step"]),
+    "hooks": ("Training loops of yours", ["hooks", "hooks.listener"]),
     "quantization": ("Quantization", ["quantize.scheme", "quantize.quantization", "quantize.views"]),
     "figures": ("Figures", ["plots", "plots.figure", "plots.style", "plots.export", "plots.interactive"]),
 }
