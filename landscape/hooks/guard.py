@@ -11,7 +11,7 @@ from landscape.hooks.problems import Problems
 
 
 class Guarded(Protocol):
-    """What has methods that are guarded: it has begun or not, and tells of an output what could not be done."""
+    """What `going_on` needs of the object that it guards: whether a loop began, and where problems are told."""
 
     output: Path
     _state: str
@@ -24,7 +24,7 @@ def going_on(method: Callable[..., None]) -> Callable[..., None]:
     Raises
     ------
     ValueError
-        Where nothing has begun: no training either, so that it can be told.
+        By the method that is made, where no loop was begun.
     """
 
     @functools.wraps(method)

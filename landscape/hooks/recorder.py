@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
@@ -14,6 +14,8 @@ from landscape.checkpoint import Checkpoint, Spec
 from landscape.hooks import ending
 from landscape.hooks.course import Course
 from landscape.hooks.ending import Ending
+from landscape.hooks.huggingface import HuggingFace
+from landscape.hooks.lightning import Lightning
 from landscape.hooks.listener import Listener
 from landscape.hooks.period import period
 from landscape.hooks.portrait import Portrait
@@ -21,10 +23,6 @@ from landscape.hooks.problems import Problems
 from landscape.hooks.storage import Storage
 from landscape.hooks.trajectory import Trajectory
 from landscape.train.files import beside
-
-if TYPE_CHECKING:
-    from landscape.hooks.huggingface import HuggingFace
-    from landscape.hooks.lightning import Lightning
 
 
 class Recorder(Listener):
@@ -83,7 +81,7 @@ class Recorder(Listener):
     The training is not touched: neither random states, modes, gradients nor hooks. A point of the trajectory costs one
     copy of the weights to host memory, in the loop's time, and one file, in that of another thread. Once a loop runs,
     nothing here raises: what cannot be done is one line of the logger ``landscape.hooks``, and a line in `problems`.
-    Of several processes, rank 0 writes.
+    Of several processes, rank 0 writes. What a loop says to it is told at `landscape.hooks.listener.Listener`.
 
     Examples
     --------
@@ -144,12 +142,8 @@ class Recorder(Listener):
 
     def huggingface(self) -> HuggingFace:
         """Return a callback for ``Trainer(callbacks=[...])`` of Hugging Face transformers."""
-        from landscape.hooks.huggingface import HuggingFace
-
         return HuggingFace(self)
 
     def lightning(self) -> Lightning:
         """Return a callback for ``Trainer(callbacks=[...])`` of Lightning."""
-        from landscape.hooks.lightning import Lightning
-
         return Lightning(self)
