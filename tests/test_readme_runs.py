@@ -49,6 +49,7 @@ FOR_LINES = {  # options of the lines that hold a word, over those
     "--method swag": {"--epochs": "8", "--model": "mlp"},  # it needs three weights of a run that is half over
     "--warmup 5": {"--warmup": "1"},
     "--probe surface": {"--probe": "surface:points=3"},
+    "compare a.surface.h5": dict.fromkeys(["--device", "--examples", "--strategy"]),  # none: all is measured there
 }
 
 COMPLETE = {  # what stands between backticks and leaves words to the reader
@@ -97,9 +98,9 @@ def cheaper(line: str) -> list[str]:
     for part, more in FOR_LINES.items():
         options |= more if part in line else {}
     for option, value in options.items():
-        if option in words:
+        if option in words and value is not None:
             words[words.index(option) + 1] = value
-        else:
+        elif value is not None:
             words += [option, value]
     return words
 

@@ -152,7 +152,7 @@ def test_several_spectra_in_one_figure(here, ask):
     assert ask("plot").refused("Expected a result")
     assert ask("trace", "a.pt", *FEW["trace"], *QUICK).code == 0
     mixed = ("plot", "a.spectrum.h5", "a.trace.h5", "-o", "x.pdf")
-    assert ask(*mixed).refused("one result, or several of Bits, Spectrum, Surface")
+    assert ask(*mixed).refused("one result, or several of Bits, Path, Spectrum, Surface")
     assert not (here / "x.pdf").exists()
 
 
