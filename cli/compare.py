@@ -164,12 +164,15 @@ def _put_together(given: Mapping[str, Result], path: Path, output: Output) -> Co
     """Compare results that are there; None for a dry run."""
     from landscape.cli._shelf import filed, require_grown, standing
     from landscape.comparison.comparison import gathered
+    from landscape.comparison.measures import read
     from landscape.result import versions
 
     members, old = filed(given), standing(path, output.force)
     require_grown(path, old, members)
     record = {"command": "compare", "versions": versions("landscape", "numpy"), "results": _told(map(Path, given))}
     found = gathered(members, origin=record)
+    if len(found.rows) > 1 and not any(len(found.of(read(name)[1])) > 1 for name in members):
+        raise ValueError("Expected results of one probe on several networks, got nothing that two have in common.")
     if output.dry_run:
         print("\n".join(f"{name}: there already" for name in members))
         return None

@@ -144,6 +144,14 @@ def test_results_alone_are_put_together(here, ask, compare):
     np.testing.assert_array_equal(found.members["b/w32/surface"].loss, load("b.surface.h5").loss)
 
 
+def test_results_with_nothing_in_common_are_refused(here, ask):
+    assert ask("surface", "a.pt", "--points", "3", *QUICK).code == 0
+    assert ask("evaluate", "b.pt", *QUICK).code == 0
+    answer = ask("compare", "a.surface.h5", "b.evaluate.h5", "--plot", "none")
+    assert answer.refused("nothing that two have in common")
+    assert not Path("compare.h5").exists()
+
+
 def test_quantized_checkpoints_are_their_network_at_another_width(here, ask, compare):
     assert ask("quantize", "a.pt", "--bits", "4,2", "--family", "full").code == 0
     answer = compare("a.pt", "a.w4.pt", "a.w2.pt", "--without", "surface,trace,sharpness,eigen")
