@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from landscape.comparison.comparison import FULL, Comparison, gathered
@@ -39,7 +41,7 @@ def compare(
         Probes with their knobs, such as ``surface:points=21``; see `landscape.comparison.plan.USUAL`. Of the probes
         between networks `barriers` alone has a meaning here; it is passed over where architectures differ.
     known : Comparison, optional
-        Whose members are taken where they are what would be measured: of the same weights, by the same probe.
+        Whose members are taken where they are what would be measured: the same weights, examples, arithmetic and probe.
     progress : callable, optional
         Told (results done, results in all).
     **scheme
@@ -63,10 +65,12 @@ def compare(
     networks = [Network(name, tuple(bits), tuple(one for one in bits if one != FULL)) for name in objectives]
     tasks = plan(networks, probes, alike=_alike(list(objectives.values())))
     found: dict[str, Result] = {}
+    place = cache(lambda name, width: rounded(objectives[name], int(width), scheme))  # grids are fitted once
     for done, task in enumerate(tasks):
         if progress is not None:
             progress(done, len(tasks))
-        found[task.name] = _measured(task, objectives, scheme, known)
+        points = {name: place(name, task.bits) for name in task.networks}
+        found[task.name] = _measured(task, objectives[task.networks[0]], points, scheme, known)
     if progress is not None:
         progress(len(tasks), len(tasks))
     record = {"command": "compare", "bits": list(bits), "probes": list(probes), "scheme": scheme}
@@ -74,21 +78,20 @@ def compare(
 
 
 def _measured(
-    task: Task, objectives: Mapping[str, Objective], scheme: Mapping[str, Any], known: Comparison | None
+    task: Task, objective: Objective, points: Mapping[str, Tensor], scheme: Mapping[str, Any], known: Comparison | None
 ) -> Result:
-    """Run one probe on a network at a width, or take what is known of it."""
+    """Run one probe on a network at a width, or take what is known of it: of these weights and this objective."""
     from dataclasses import replace
 
     from landscape.discovery import member
     from landscape.probes import _contract
 
-    points = {name: rounded(objectives[name], int(task.bits), scheme) for name in task.networks}
-    first = next(iter(points))
-    done = {"probe": task.text, "weights": {name: _hash(point) for name, point in points.items()}}
+    weights = {name: _hash(point) for name, point in points.items()}
+    done = json.loads(json.dumps({"probe": task.text, "weights": weights, "objective": objective.record()}))
     before = known.members.get(task.name) if known is not None else None
     if before is not None and before.origin.get("compared") == done:
         return before
-    objective, point = objectives[first], points[first]
+    point = points[task.networks[0]]
     taken, given = _contract.parameters(task.probe.name), dict(task.probe.knobs)
     if "thetas" in taken:
         given |= {"thetas": list(points.values()), "names": list(points)}

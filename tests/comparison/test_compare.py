@@ -98,6 +98,9 @@ def test_what_is_known_is_not_measured_again(two, found):
     again = compare(two | {"three": objective(2)}, bits=(32, 4), probes=FEW, known=found)
     for name, member in found.members.items():
         assert again.members[name] is member
+    fewer = compare({"one": objective(0, examples=20)}, bits=(32, 4), probes=FEW, known=found)
+    assert not {id(member) for member in fewer.members.values()} & {id(member) for member in found.members.values()}
+    assert fewer.members["one/w4/evaluate"].size.tolist() == [20, 20]
     other = compare({"one": objective(5), "two": two["two"]}, bits=(32, 4), probes=FEW, known=found)
     assert other.members["one/w4/eigen"] is not found.members["one/w4/eigen"]
     assert other.members["two/w4/eigen"] is found.members["two/w4/eigen"]
