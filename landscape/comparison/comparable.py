@@ -10,8 +10,8 @@ import numpy as np
 from landscape.comparison.measures import read
 from landscape.result import Result
 
-SHARED = ("loss", "precision", "batch_size")  # of every result of a comparison
-OWN = ("split", "knobs", "matrix", "tolerance", "seed", "batchnorm")  # of results of one probe
+SHARED = ("loss", "precision")  # of every result of a comparison
+OWN = ("split", "knobs", "matrix", "tolerance", "seed", "batchnorm", "batch_size")  # of results of one probe
 DIRECTIONS = ("kind", "normalization", "include", "seed", "draw")
 GRIDS = {"a": "a", "b": "b", "t": "t", "split": "splits", "class_": "classes"}  # where, or of what, was measured
 RESTING = ("none", "frozen")  # batch norm: a network without any is as one whose statistics rest

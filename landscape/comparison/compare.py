@@ -39,7 +39,8 @@ def compare(
         Widths: 32 for the network as it is, and from 1 to 8.
     probes : sequence of str, default=USUAL
         Probes with their knobs, such as ``surface:points=21``; see `landscape.comparison.plan.USUAL`. Of the probes
-        between networks `barriers` alone has a meaning here; it is passed over where architectures differ.
+        between networks `barriers` alone has a meaning here; it is passed over where architectures differ, and where
+        batch-norm statistics are frozen, which belong to one network: make objectives with ``batchnorm="refit"``.
     known : Comparison, optional
         Whose members are taken where they are what would be measured: the same weights, examples, arithmetic and probe.
     progress : callable, optional
@@ -125,7 +126,9 @@ def rounded(objective: Objective, bits: int, scheme: Mapping[str, Any]) -> Tenso
 
 
 def _alike(objectives: Sequence[Objective]) -> bool:
-    """Say whether all networks have the same parameters, so that there are segments between them."""
+    """Say whether there are segments between all networks: of the same parameters, with statistics that may change."""
+    if any(one.batchnorm == "frozen" and one.network.norms for one in objectives):
+        return False
     shapes = [[(block.name, tuple(block.shape)) for block in one.blocks] for one in objectives]
     return all(one == shapes[0] for one in shapes)
 

@@ -215,6 +215,18 @@ def test_networks_of_other_data_are_refused_before_anything_is_measured(here, as
     assert sorted(Path().iterdir()) == before
 
 
+def test_networks_with_batch_norm_have_barriers(here, ask):
+    for seed in "12":
+        words = ["--model", "resnet8", "--model-arg", "width=2", "--epochs", "1", "--seed", seed, "--device", "cpu"]
+        assert ask("train", *words, "-o", f"n{seed}.pt").code == 0
+    words = ["--probe", "barriers:points=3", "--without", "surface,eigen,trace,sharpness,bits"]
+    answer = ask("compare", "n1.pt", "n2.pt", *words, *QUICK)
+    assert answer.code == 0, answer.err
+    found = load("compare.h5")
+    assert found.members["between/w32/barriers"].origin["batchnorm"] == "refit"
+    assert found.members["n2/w32/evaluate"].origin["batchnorm"] == "frozen"
+
+
 def test_basins_of_a_comparison(here, compared, ask):
     answer = ask("topology", "compare.h5", "--plot", "none")
     assert answer.code == 0, answer.err

@@ -94,6 +94,19 @@ def test_networks_of_other_shapes_have_no_barriers():
     assert found.rows == ["one/w32", "wide/w32"]
 
 
+@pytest.mark.parametrize("policy", ["frozen", "refit"])
+def test_barriers_need_statistics_that_may_change(policy):
+    generator = torch.Generator().manual_seed(3)
+    data = torch.randn(40, 3, generator=generator), torch.randint(0, 4, (40,), generator=generator)
+    made = {}
+    for seed, name in enumerate(("one", "two")):
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6), nn.Linear(6, 4))
+        made[name] = landscape.Objective(model, data, batchnorm=policy, device="cpu")
+    found = compare(made, probes=PAIRS)
+    assert bool([name for name in found.measure.tolist() if "barrier" in name]) == (policy == "refit")
+
+
 def test_what_is_known_is_not_measured_again(two, found):
     again = compare(two | {"three": objective(2)}, bits=(32, 4), probes=FEW, known=found)
     for name, member in found.members.items():
