@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -147,6 +147,19 @@ def ending(path: Path, suffixes: tuple[str, ...]) -> Path:
     if path.suffix not in suffixes:
         raise ValueError(f"Expected an output that ends in {' or '.join(suffixes)}, got {path}.")
     return path
+
+
+def require_once(files: Sequence[Path], what: str) -> None:
+    """Refuse a file that is given twice, by whatever path.
+
+    Raises
+    ------
+    ValueError
+        If one is; `what` says what it is.
+    """
+    places = [file.resolve() for file in files]
+    if twice := [str(file) for file, place in zip(files, places, strict=True) if places.count(place) > 1]:
+        raise ValueError(f"Expected every {what} once, got {twice[0]} twice: leave one out.")
 
 
 def free(path: Path, force: bool) -> Path:

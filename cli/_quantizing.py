@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from landscape.cli._output import ending, free
 from landscape.cli._source import ARITHMETIC, NETWORK, Source, quietly_built, some  # noqa: F401 (of inherited options)
-from landscape.cli.train import located
+from landscape.discovery import located
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

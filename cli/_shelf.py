@@ -28,7 +28,7 @@ class Shelf:
 
     path: Path
     force: bool
-    there: list[tuple[str, Result]] = field(default_factory=list)
+    there: list[tuple[str, dict, Result]] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
 
     @property
@@ -38,13 +38,12 @@ class Shelf:
 
     def add(self, results: Iterable[tuple[str, Result]]) -> None:
         """Take results into account."""
-        self.there += list(results)
+        self.there += [(name, decisive(result.origin), result) for name, result in results]
 
     def find(self, identity: dict) -> Result | None:
         """Return a result that is what would be measured, if there is one."""
         wanted = decisive(identity)
-        for name, result in [] if self.force else self.there:
-            known = decisive(result.origin)
+        for name, known, result in [] if self.force else self.there:
             if all(known.get(key) == value for key, value in wanted.items()):
                 self.used.add(name)
                 return result

@@ -13,7 +13,7 @@ from cyclopts import Group, Parameter
 
 from landscape import discovery
 from landscape.cli._quantized import Rounding
-from landscape.cli.train import located, located_arguments
+from landscape.discovery import located, located_arguments
 
 if TYPE_CHECKING:
     from torch import Tensor

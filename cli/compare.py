@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from landscape.cli._output import Output
+from landscape.cli._output import Output, require_once
 from landscape.cli._quantized import Rounding
 from landscape.cli._source import Source
 from landscape.cli.train import Repeated
@@ -229,9 +229,7 @@ def _require_files(files: Sequence[Path]) -> None:
     for file in files:
         if not file.is_file():
             raise FileNotFoundError(f"{file}: expected a file, got {'a folder' if file.is_dir() else 'no such file'}.")
-    resolved = [file.resolve() for file in files]
-    if twice := [str(file) for file in files if resolved.count(file.resolve()) > 1]:
-        raise ValueError(f"Expected every file once, got {twice[0]} twice: leave one out.")
+    require_once(files, "file")
 
 
 def _refuse(**given: bool) -> None:

@@ -57,10 +57,10 @@ def _require_files(paths: Sequence[Path]) -> None:
     OSError
         If one is a folder, or is not there.
     """
-    known: dict[Path, Path] = {}
+    from landscape.cli._output import require_once
+
     for path in paths:
         if not path.is_file():
             told = "a folder: give the files in it" if path.is_dir() else "no such file"
             raise FileNotFoundError(f"{path}: expected a result, got {told}.")
-        if (first := known.setdefault(path.resolve(), path)) is not path:
-            raise ValueError(f"{path}: expected each result once, got {first} again: leave one out.")
+    require_once(paths, "result")

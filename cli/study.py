@@ -94,8 +94,8 @@ def study(
     from landscape import study as studies  # these import torch, which takes seconds
     from landscape.checkpoint import Spec
     from landscape.cli._output import Output, ending, free
-    from landscape.cli.train import located, located_arguments, short
-    from landscape.discovery import arguments
+    from landscape.cli.train import short
+    from landscape.discovery import arguments, located, located_arguments
     from landscape.plots import export
     from landscape.study.run import STRATEGY
     from landscape.study.work import work

@@ -52,7 +52,7 @@ def topology(
         Replace results of another origin, and tables that are there.
     """
     from landscape.basins.topology import topology as found_in
-    from landscape.cli._output import Output, drawn, ending, free
+    from landscape.cli._output import Output, drawn, ending, free, require_once
     from landscape.cli.plot import named
     from landscape.plots.topology_table import csv, latex, topology_table
     from landscape.result import replaced
@@ -60,8 +60,7 @@ def topology(
     first = next(iter(surfaces), None)
     if first is None:
         raise ValueError("Expected a surface: landscape topology RESULT.surface.h5.")
-    if twice := [str(one) for one in surfaces if [two.resolve() for two in surfaces].count(one.resolve()) > 1]:
-        raise ValueError(f"Expected every surface once, got {twice[0]} twice: leave one out.")
+    require_once(surfaces, "surface")
     files = named(surfaces)
     flooded = {label: (path, one) for name, path in files.items() for label, one in _within(path, name).items()}
     many = len(flooded) > 1

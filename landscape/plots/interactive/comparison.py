@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.plots import field, measured
+from landscape.plots.along import COLORS
 from landscape.plots.blocks import by_width
 from landscape.plots.comparison import shown, usual_measures
 from landscape.plots.heading import shared
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from landscape.comparison import Comparison
 
 ABREAST = 3  # reliefs in a row
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star", "cross", "x")
 
 
